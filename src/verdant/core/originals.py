@@ -1,0 +1,25 @@
+"""Originals: the blocking stdlib functions the runtime itself stands on.
+
+Place     core; imported before anything can be patched, and core's only source for these names.
+Promise   whatever `monkey_patch()` replaces later, the hub and the native worker threads go on
+          using the real thing.
+Not here  what is replaced by what (patcher/table.py).
+"""
+
+from __future__ import annotations
+
+from _queue import SimpleQueue
+from _thread import _local as thread_local
+from _thread import allocate_lock, get_ident, start_new_thread
+from signal import set_wakeup_fd
+from time import monotonic
+
+__all__ = [
+    "SimpleQueue",
+    "allocate_lock",
+    "get_ident",
+    "monotonic",
+    "set_wakeup_fd",
+    "start_new_thread",
+    "thread_local",
+]

@@ -1,0 +1,197 @@
+"""Watch: one file descriptor, registered once, and who waits for it.
+
+Place     core; hub.py reports edges to it, green/ waits on it. Knows descriptors, not sockets.
+Promise   an edge is never lost: it sets `readable` whether or not somebody waits. Closing wakes
+          every waiter with EBADF.
+Not here  what to do on EAGAIN, or when a short read means a drained socket (green/socket.py).
+
+The rule, for readers of every kind:
+
+    while True:
+        if not watch.readable: watch.wait_readable()
+        try:    data = recv(n)
+        except BlockingIOError: watch.readable = False; continue
+        if 0 < len(data) < n and not watch.gone: watch.readable = False      # stream sockets only
+        return data
+
+`readable` is a hint that may be true for nothing (then EAGAIN corrects it) and must never be false
+while data waits without an edge to come. `gone` is set by HUP, ERR, RDHUP or urgent data: data and
+FIN may arrive in *one* edge with no second one to follow, so a short read proves nothing any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from typing import TYPE_CHECKING
+
+from verdant.core.hub import Hub, current_hub
+from verdant.core.parking import Parkable, park, running, unpark, withdraw
+from verdant.errors import TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FdWatch", "watch_fd"]
+
+
+class FdWatch:
+    """Readiness of one descriptor in one hub. Made by `watch_fd`, closed before the descriptor is.
+
+    The slots are public for the hub and for the receive loops above, which read and write
+    `readable` once per message.
+    """
+
+    __slots__ = (
+        "closed",
+        "fd",
+        "gone",
+        "hub",
+        "more_readers",
+        "more_writers",
+        "readable",
+        "reader",
+        "writer",
+    )
+
+    def __init__(self, hub: Hub, fd: int) -> None:
+        self.hub = hub
+        self.fd = fd
+        self.readable = False
+        self.gone = False
+        self.closed = False
+        # One waiter per direction is the rule; the deques appear when there is a second.
+        self.reader: Parkable | None = None
+        self.writer: Parkable | None = None
+        self.more_readers: deque[Parkable] | None = None
+        self.more_writers: deque[Parkable] | None = None
+
+    def wait_readable(self, timeout_s: float | None = None) -> None:
+        """Park until an edge says that the descriptor may be readable.
+
+        Raises `TimedOut` after `timeout_s` seconds, OSError (EBADF) when the watch is closed.
+        """
+        if self.closed:
+            raise self._bad_fd()
+        if timeout_s is not None:
+            self._wait_timed(self.wait_readable, timeout_s)
+            return
+        me = running()
+        if self.reader is not None:
+            if self.more_readers is None:
+                self.more_readers = deque()
+            self._queue(self.more_readers, me)
+            return
+        self.reader = me
+        try:
+            # Woken by the hub's event loop, or by rouse_readers().
+            self.hub.switch()
+        except BaseException:
+            if self.reader is me:
+                self.reader = None
+            raise
+        me.scheduled = False
+        if self.closed:
+            raise self._bad_fd()
+
+    def wait_writable(self, timeout_s: float | None = None) -> None:
+        """Park until an edge says that the descriptor may be writable.
+
+        Raises `TimedOut` after `timeout_s` seconds, OSError (EBADF) when the watch is closed.
+        """
+        if self.closed:
+            raise self._bad_fd()
+        if timeout_s is not None:
+            self._wait_timed(self.wait_writable, timeout_s)
+            return
+        me = running()
+        if self.writer is not None:
+            if self.more_writers is None:
+                self.more_writers = deque()
+            self._queue(self.more_writers, me)
+            return
+        self.writer = me
+        try:
+            # Woken by the hub's event loop, or by rouse_writers().
+            self.hub.switch()
+        except BaseException:
+            if self.writer is me:
+                self.writer = None
+            raise
+        me.scheduled = False
+        if self.closed:
+            raise self._bad_fd()
+
+    def rouse_readers(self) -> None:
+        """Make every reader ready to look for itself. Does not park."""
+        waiter, self.reader = self.reader, None
+        if waiter is not None:
+            unpark(waiter)
+        while self.more_readers:
+            unpark(self.more_readers.popleft())
+
+    def rouse_writers(self) -> None:
+        """Make every writer ready to look for itself. Does not park."""
+        waiter, self.writer = self.writer, None
+        if waiter is not None:
+            unpark(waiter)
+        while self.more_writers:
+            unpark(self.more_writers.popleft())
+
+    def close(self) -> None:
+        """Forget the descriptor (without closing it) and wake every waiter with EBADF."""
+        if self.closed:
+            return
+        self.closed = True
+        self.hub.poller.unregister(self.fd)
+        if self.hub.watches.get(self.fd) is self:
+            del self.hub.watches[self.fd]
+        self.rouse_readers()
+        self.rouse_writers()
+
+    def _queue(self, waiters: deque[Parkable], me: Parkable) -> None:
+        waiters.append(me)
+        try:
+            # Woken by rouse_*(), which takes us off the deque.
+            park()
+        except BaseException:
+            waiters.remove(me)
+            raise
+        if self.closed:
+            raise self._bad_fd()
+
+    def _wait_timed(self, wait: Callable[[], None], timeout_s: float) -> None:
+        me = running()
+        expired = TimedOut(f"descriptor {self.fd} was not ready within {timeout_s:g} s")
+        timer = self.hub.run_later(max(0.0, timeout_s), self.hub.interrupt, me, expired)
+        try:
+            wait()
+        finally:
+            timer.cancel()
+            withdraw(me, expired)
+
+    @staticmethod
+    def _bad_fd() -> OSError:
+        return OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+def watch_fd(fd: int) -> FdWatch:
+    """Register `fd` with this thread's hub, once and for both directions.
+
+    `fd` must be non-blocking and stay open until `close()` of the watch. Raises OSError as epoll
+    does (EPERM for regular files: those never block, read them in a worker). Does not park.
+    """
+    hub = current_hub()
+    stale = hub.watches.get(fd)
+    if stale is not None:
+        # Its descriptor was closed behind our back and the number came round again.
+        stale.close()
+    watch = FdWatch(hub, fd)
+    hub.watches[fd] = watch
+    try:
+        hub.poller.register(fd)
+    except BaseException:
+        del hub.watches[fd]
+        raise
+    return watch
