@@ -11,6 +11,7 @@ from verdant.core.greenthread import (
     spawn_after,
 )
 from verdant.core.hub import Hub, current_hub
+from verdant.core.originals import monotonic
 from verdant.core.parking import Parkable, current_thread, interrupt, park, running, unpark
 from verdant.core.timeout import Timeout
 from verdant.core.timers import Timer
@@ -34,6 +35,7 @@ __all__ = [
     "current_hub",
     "current_thread",
     "interrupt",
+    "monotonic",
     "on_unhandled",
     "park",
     "run_in_worker",

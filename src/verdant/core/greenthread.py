@@ -66,7 +66,7 @@ def on_unhandled(
     return previous
 
 
-class GreenThread(greenlet, Generic[T_co]):  # type: ignore[misc] # greenlet ships Any for its base
+class GreenThread(greenlet, Generic[T_co]):
     """A function that runs beside others in this native thread. Made by `spawn()`."""
 
     def __init__(

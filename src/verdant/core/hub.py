@@ -77,11 +77,8 @@ class Hub:
             root = root.parent
         # The greenlet that runs the program itself takes part like any green thread; greenlets
         # have a `__dict__`, so it can carry the few attributes that a green thread declares.
+        root.__dict__.update(hub=self, name="main", scheduled=False, interrupts=None)
         self.main = cast("Parkable", root)
-        self.main.hub = self
-        self.main.name = "main"
-        self.main.scheduled = False
-        self.main.interrupts = None
         self.greenlet = greenlet(self._run, root)
         self.switch = self.greenlet.switch
 

@@ -34,9 +34,12 @@ class Parkable(Protocol):
     """What the hub needs of a green thread; the program's own main greenlet has it too."""
 
     hub: Hub
-    name: str
     scheduled: bool
     interrupts: deque[BaseException] | None
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
 
     @property
     def dead(self) -> bool:

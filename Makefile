@@ -1,0 +1,49 @@
+# Everything happens in .venv, which each target makes by itself when it is missing or stale.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: up test check bench clean test-deps
+.DEFAULT_GOAL := up
+
+# The run-time install: what an operator needs.
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+# The same and the tools for tests and checks.
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev,bench]'
+	@touch $@
+
+# Start the whole stack on embedded defaults; Ctrl-C stops it.
+up: $(VENV)/.installed
+	$(BIN)/verdant up
+
+# Formatting, lint, types, import contracts.
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/python -m pytest
+
+# Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
+test-deps:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/request_cost.py
+	$(BIN)/python benchmarks/proxy_cost.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,411 @@
+"""Sockets: the stdlib's `socket`, whose waits park the green thread.
+
+Place     green; under net/, and what `socket.socket` becomes under `monkey_patch()`.
+Promise   the whole surface of the stdlib's class with its meaning, timeouts included; a socket
+          that blocks, blocks its green thread only. Closing wakes those who wait with EBADF.
+Not here  names (dns.py), TLS (ssl.py), buffering (net/).
+
+The descriptor is non-blocking from the first moment and registered on its first wait, once, for
+both directions (core/watch.py has the rule). `recv` carries the short-read rule: a stream that
+gave fewer bytes than asked is drained, so the next call parks at once instead of paying for EAGAIN
+and its exception. The rule holds for plain stream `recv` without flags alone; every other call
+tries, is told EAGAIN, and parks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket as _stdlib
+from _socket import socket as _base
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from verdant.core import FdWatch, monotonic, watch_fd
+from verdant.errors import TimedOut
+from verdant.green.dns import getaddrinfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+__all__ = ["create_connection", "create_server", "fromfd", "socket", "socketpair"]
+
+T = TypeVar("T")
+
+Address = Any  # the stdlib's own: a tuple per family, or a path
+AncillaryData = list[tuple[int, int, bytes]]
+
+_STREAM = int(_stdlib.SOCK_STREAM)
+# The last of several addresses may fail for the first's reason: these mean "not yet".
+_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
+
+_recv = _base.recv
+_send = _base.send
+_setblocking = _base.setblocking
+# The plain numbers: the stdlib's properties make an enum of them at every look.
+_family = _base.family.__get__
+_type = _base.type.__get__
+_proto = _base.proto.__get__
+
+# Bytes that sendfile hands to the kernel at once; larger requests only lengthen the time in which
+# no other green thread runs.
+SENDFILE_BYTES = 1 << 20
+
+
+class socket(_stdlib.socket):
+    """A socket whose waits park the green thread. Constructor and calls as in the stdlib."""
+
+    __slots__ = ("_stream", "_timeout_s", "_watch")
+
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        super().__init__(family, type, proto, fileno)
+        self._timeout_s: float | None = _stdlib.getdefaulttimeout()
+        self._watch: FdWatch | None = None
+        # `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC beside the kind.
+        self._stream = _type(self) & 0xF == _STREAM
+        if type != -1 and type & getattr(_stdlib, "SOCK_NONBLOCK", 0):
+            self._timeout_s = 0.0
+        _setblocking(self, False)
+
+    # Waiting. Everything below goes through these two.
+
+    def _watched(self) -> FdWatch:
+        watch = self._watch
+        if watch is None:
+            fd = self.fileno()
+            if fd < 0:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            watch = self._watch = watch_fd(fd)
+        return watch
+
+    def _until_readable(self, call: Callable[..., T], *args: object) -> T:
+        deadline: float | None = None
+        while True:
+            try:
+                return call(self, *args)
+            except BlockingIOError:
+                if self._timeout_s == 0.0:
+                    raise
+            watch = self._watched()
+            watch.readable = False
+            deadline = self._wait(watch.wait_readable, deadline)
+
+    def _until_writable(self, call: Callable[..., T], *args: object) -> T:
+        deadline: float | None = None
+        while True:
+            try:
+                return call(self, *args)
+            except BlockingIOError:
+                if self._timeout_s == 0.0:
+                    raise
+            deadline = self._wait(self._watched().wait_writable, deadline)
+
+    def _wait(self, wait: Callable[[float | None], None], deadline: float | None) -> float | None:
+        timeout_s = self._timeout_s
+        if timeout_s is None:
+            wait(None)
+            return None
+        now = monotonic()
+        if deadline is None:
+            deadline = now + timeout_s
+        try:
+            wait(deadline - now)
+        except TimedOut as exc:
+            # A Timeout scope raises itself, a subclass: that is the caller's bound, not ours.
+            if type(exc) is TimedOut:
+                raise TimeoutError("timed out") from None
+            raise
+        return deadline
+
+    # Receiving.
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """As in the stdlib. Parks until there is something to receive."""
+        watch = self._watch
+        if flags or watch is None or self._timeout_s is not None or not self._stream:
+            return self._until_readable(_recv, bufsize, flags)
+        while True:
+            if not watch.readable:
+                watch.wait_readable()
+            try:
+                data = _recv(self, bufsize)
+            except BlockingIOError:
+                watch.readable = False
+                continue
+            if 0 < len(data) < bufsize and not watch.gone:
+                watch.readable = False
+            return data
+
+    def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
+        """As in the stdlib. Parks."""
+        return self._until_readable(_base.recv_into, buffer, nbytes, flags)
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Address]:
+        """As in the stdlib. Parks."""
+        return self._until_readable(_base.recvfrom, bufsize, flags)
+
+    def recvfrom_into(
+        self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0
+    ) -> tuple[int, Address]:
+        """As in the stdlib. Parks."""
+        return self._until_readable(_base.recvfrom_into, buffer, nbytes, flags)
+
+    def recvmsg(
+        self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[bytes, AncillaryData, int, Address]:
+        """As in the stdlib. Parks."""
+        return self._until_readable(_base.recvmsg, bufsize, ancbufsize, flags)
+
+    def recvmsg_into(
+        self, buffers: Iterable[WriteableBuffer], ancbufsize: int = 0, flags: int = 0, /
+    ) -> tuple[int, AncillaryData, int, Address]:
+        """As in the stdlib. Parks."""
+        return self._until_readable(_base.recvmsg_into, list(buffers), ancbufsize, flags)
+
+    def accept(self) -> tuple[socket, Address]:
+        """As in the stdlib. Parks until somebody connects."""
+        accept = cast("Callable[..., tuple[int, Address]]", _base._accept)  # type: ignore[attr-defined] # noqa: SLF001 - as the stdlib's class itself does
+        fd, address = self._until_readable(accept)
+        return socket(_family(self), _type(self), _proto(self), fileno=fd), address
+
+    # Sending.
+
+    def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
+        """As in the stdlib. Parks until the kernel takes some of `data`."""
+        return self._until_writable(_send, data, flags)
+
+    def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
+        """As in the stdlib. Parks until the kernel has taken all of `data`."""
+        try:
+            sent = _send(self, data, flags)
+        except BlockingIOError:
+            sent = 0
+        view = data if isinstance(data, bytes) else memoryview(data).cast("B")
+        if sent == len(view):
+            return
+        # One deadline for all of it, as the stdlib's has.
+        timeout_s = self._timeout_s
+        deadline = None if timeout_s is None else monotonic() + timeout_s
+        rest = memoryview(view)[sent:]
+        while rest:
+            try:
+                rest = rest[_send(self, rest, flags) :]
+            except BlockingIOError:
+                if timeout_s == 0.0:
+                    raise
+                self._wait(self._watched().wait_writable, deadline)
+
+    def sendto(self, *args: Any) -> int:  # noqa: ANN401 - (data, address) or (data, flags, address)
+        """As in the stdlib. Parks."""
+        return self._until_writable(cast("Callable[..., int]", _base.sendto), *args)
+
+    def sendmsg(self, *args: Any) -> int:  # noqa: ANN401 - the stdlib's positional parameters
+        """As in the stdlib. Parks."""
+        return self._until_writable(cast("Callable[..., int]", _base.sendmsg), *args)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:  # noqa: ANN401 - any file
+        """As in the stdlib: `os.sendfile` where the file allows it. Parks."""
+        if self._timeout_s == 0.0:
+            raise ValueError("non-blocking sockets are not supported")
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
+        try:
+            fileno = file.fileno()
+        except (AttributeError, OSError):
+            return cast("int", self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
+        total = 0
+        try:
+            while count is None or total < count:
+                want = SENDFILE_BYTES if count is None else min(SENDFILE_BYTES, count - total)
+                try:
+                    sent = os.sendfile(self.fileno(), fileno, offset + total, want)
+                except BlockingIOError:
+                    self._wait(self._watched().wait_writable, None)
+                    continue
+                except OSError as exc:
+                    if total == 0 and exc.errno in (errno.EINVAL, errno.ENOSYS):
+                        # Not a file the kernel can map.
+                        return cast("int", self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
+                    raise
+                if sent == 0:
+                    break
+                total += sent
+        finally:
+            if total:
+                file.seek(offset + total)
+        return total
+
+    # Connecting and closing.
+
+    def connect(self, address: Address, /) -> None:
+        """As in the stdlib. Parks until the connection stands; names resolve in a worker."""
+        code = self.connect_ex(address)
+        if code == 0:
+            return
+        if code in _IN_PROGRESS:
+            if self._timeout_s == 0.0:
+                raise BlockingIOError(code, os.strerror(code))
+            raise TimeoutError("timed out")
+        raise OSError(code, f"{os.strerror(code)}: could not connect to {address!r}")
+
+    def connect_ex(self, address: Address, /) -> int:
+        """As in the stdlib. Parks."""
+        address = self._resolved(address)
+        code = _base.connect_ex(self, address)
+        if code not in _IN_PROGRESS or self._timeout_s == 0.0:
+            return code
+        deadline: float | None = None
+        while True:
+            try:
+                deadline = self._wait(self._watched().wait_writable, deadline)
+            except TimeoutError as exc:
+                if isinstance(exc, TimedOut):
+                    raise
+                return code
+            error = self.getsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_ERROR)
+            if error:
+                return error
+            # An edge may be left over from another descriptor of the same number, so writable is
+            # not yet connected: only having a peer is.
+            try:
+                self.getpeername()
+            except OSError as exc:
+                if exc.errno != errno.ENOTCONN:
+                    return exc.errno or errno.EIO
+                continue
+            return 0
+
+    def _resolved(self, address: Address) -> Address:
+        if self.family not in (_stdlib.AF_INET, _stdlib.AF_INET6) or not isinstance(address, tuple):
+            return address
+        host, port, *rest = address
+        found = getaddrinfo(host, port, self.family, self.type & 0xF, self.proto)
+        resolved = found[0][4]
+        return (*resolved[:2], *rest) if rest else resolved
+
+    def _forget(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+
+    def _real_close(self, *args: Any) -> None:  # noqa: ANN401 - the stdlib passes its base class
+        # Before the descriptor goes: its number may come round again at once.
+        self._forget()
+        super()._real_close(*args)  # type: ignore[misc]
+
+    def detach(self) -> int:
+        """As in the stdlib."""
+        self._forget()
+        return super().detach()
+
+    def shutdown(self, how: int, /) -> None:
+        """As in the stdlib."""
+        super().shutdown(how)
+
+    def dup(self) -> socket:
+        """As in the stdlib."""
+        fd = os.dup(self.fileno())
+        os.set_inheritable(fd, False)
+        twin = socket(self.family, self.type, self.proto, fileno=fd)
+        twin.settimeout(self._timeout_s)
+        return twin
+
+    # Blocking or not, as far as the caller can tell.
+
+    def settimeout(self, value: float | None, /) -> None:
+        """As in the stdlib: None waits for ever, 0 never, else seconds per call."""
+        if value is not None:
+            value = float(value)
+            if value < 0.0:
+                raise ValueError("Timeout value out of range")
+        self._timeout_s = value
+
+    def gettimeout(self) -> float | None:
+        """As in the stdlib."""
+        return self._timeout_s
+
+    def setblocking(self, flag: bool, /) -> None:
+        """As in the stdlib: False is a timeout of 0, True none."""
+        self._timeout_s = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        """As in the stdlib."""
+        return self._timeout_s != 0.0
+
+    @property
+    def timeout(self) -> float | None:  # type: ignore[override]
+        """As in the stdlib: what `gettimeout()` says."""
+        return self._timeout_s
+
+
+def socketpair(
+    family: int | None = None, type: int = _stdlib.SOCK_STREAM, proto: int = 0
+) -> tuple[socket, socket]:
+    """As `socket.socketpair`. Does not park."""
+    left, right = _stdlib.socketpair(family, type, proto)
+    return _adopt(left), _adopt(right)
+
+
+def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:
+    """As `socket.fromfd`: a socket on a duplicate of `fd`. Does not park."""
+    return socket(family, type, proto, fileno=os.dup(fd))
+
+
+def _adopt(sock: _stdlib.socket) -> socket:
+    return socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+
+
+def create_connection(
+    address: tuple[str | None, int],
+    timeout: float | object | None = _stdlib._GLOBAL_DEFAULT_TIMEOUT,  # type: ignore[attr-defined] # noqa: SLF001 - the stdlib's own default
+    source_address: tuple[str, int] | None = None,
+    *,
+    all_errors: bool = False,
+) -> socket:
+    """As `socket.create_connection`. Parks; names resolve in a worker."""
+    host, port = address
+    errors: list[OSError] = []
+    for family, kind, proto, _, sockaddr in getaddrinfo(host, port, 0, _stdlib.SOCK_STREAM):
+        sock = socket(family, kind, proto)
+        try:
+            if timeout is not _stdlib._GLOBAL_DEFAULT_TIMEOUT:  # type: ignore[attr-defined] # noqa: SLF001
+                sock.settimeout(cast("float | None", timeout))
+            if source_address:
+                sock.bind(source_address)
+            sock.connect(sockaddr)
+        except OSError as exc:
+            sock.close()
+            if not all_errors:
+                errors.clear()
+            errors.append(exc)
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    if not errors:
+        raise OSError(f"{host!r} has no address to connect to")
+    if all_errors:
+        raise ExceptionGroup("create_connection failed", errors)
+    raise errors[0]
+
+
+def create_server(
+    address: tuple[str, int],
+    *,
+    family: int = _stdlib.AF_INET,
+    backlog: int | None = None,
+    reuse_port: bool = False,
+    dualstack_ipv6: bool = False,
+) -> socket:
+    """As `socket.create_server`. Does not park; a host name there would block, as `bind` does."""
+    server = _stdlib.create_server(
+        address,
+        family=family,
+        backlog=backlog,
+        reuse_port=reuse_port,
+        dualstack_ipv6=dualstack_ipv6,
+    )
+    return _adopt(server)

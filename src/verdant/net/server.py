@@ -1,0 +1,176 @@
+"""Server: accept, give every connection a green thread, drain.
+
+Place     net; http/ and the log servers give it a function for one connection.
+Promise   at most `connections_max` at once: beyond that it stops accepting, and clients wait in
+          the kernel's backlog. `stop()` closes the listeners, gives those at work `grace_s`
+          seconds, then breaks what is left. An error in one connection touches no other.
+Not here  what a connection says (handle); idle limits (the protocol knows what idle means).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket as _stdlib
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from verdant.core import Cancelled, GreenThread, sleep, spawn
+from verdant.net.stream import Stream
+from verdant.sync import Event, Semaphore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from verdant.green.socket import socket
+
+__all__ = ["CONNECTIONS_MAX_DEFAULT", "Server", "serve"]
+
+# The talk's own figure. Each costs a descriptor and some 10 KiB of stack.
+CONNECTIONS_MAX_DEFAULT = 10_000
+
+# Out of descriptors or memory: the next accept would fail at once too, so wait for some to end.
+ACCEPT_RETRY_S = 0.1
+
+# Accepts in a row before others run: a burst of connections must not starve those that stand.
+ACCEPTS_PER_TURN = 64
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+_log = logging.getLogger("verdant.net")
+
+
+class Server:
+    """Serves connections of one or more listeners with `handle(stream)`, a green thread each."""
+
+    def __init__(
+        self,
+        listeners: socket | Sequence[socket],
+        handle: Callable[[Stream], object],
+        *,
+        connections_max: int = CONNECTIONS_MAX_DEFAULT,
+        name: str = "connection",
+    ) -> None:
+        self.listeners: list[socket] = (
+            [*listeners] if isinstance(listeners, Sequence) else [listeners]
+        )
+        self.stopping = False
+        self._handle = handle
+        self._name = name
+        self._permits = Semaphore(connections_max)
+        self._open: dict[Stream, GreenThread[None]] = {}
+        self._acceptors: list[GreenThread[None]] = []
+        self._stopped = Event()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._open)
+
+    def start(self) -> None:
+        """Begin to accept, in green threads of its own. Does not park."""
+        for listener in self.listeners:
+            self._acceptors.append(spawn(self._accept, listener, name=f"{self._name} acceptor"))
+
+    def serve_forever(self) -> None:
+        """Serve until `stop()` is called elsewhere. Parks."""
+        if not self._acceptors:
+            self.start()
+        self._stopped.wait()
+
+    def stop(self, grace_s: float = 0.0) -> int:
+        """Stop accepting, wait at most `grace_s` seconds for open connections, break the rest.
+
+        Returns how many had to be broken. Parks. Handlers see `stopping` and should say so to
+        their peers.
+        """
+        self.stopping = True
+        for acceptor in self._acceptors:
+            acceptor.cancel()
+        for listener in self.listeners:
+            listener.close()
+        remaining = list(self._open.values())
+        if remaining and grace_s > 0:
+            self._wait_for(remaining, grace_s)
+        broken = 0
+        for thread in list(self._open.values()):
+            broken += 1
+            thread.cancel()
+        for thread in remaining:
+            thread.join()
+        self._stopped.set()
+        return broken
+
+    @staticmethod
+    def _wait_for(threads: list[GreenThread[None]], grace_s: float) -> None:
+        all_ended = Event()
+
+        def wait_for_all() -> None:
+            for thread in threads:
+                thread.join()
+            all_ended.set()
+
+        waiter = spawn(wait_for_all, name="drain")
+        try:
+            all_ended.wait(grace_s)
+        finally:
+            waiter.cancel()
+
+    def _accept(self, listener: socket) -> None:
+        in_a_row = 0
+        while True:
+            self._permits.acquire()
+            try:
+                connection, peer = listener.accept()
+            except OSError as exc:
+                self._permits.release()
+                if listener.fileno() < 0:
+                    return
+                if exc.errno in _EXHAUSTED:
+                    _log.warning("cannot accept a connection: %s; trying again", exc.strerror)
+                    sleep(ACCEPT_RETRY_S)
+                # Anything else is about the one connection, which is gone (accept(2)).
+                continue
+            except Cancelled:
+                self._permits.release()
+                raise
+            if isinstance(peer, tuple):
+                connection.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
+            stream = Stream(connection, peer)
+            thread = spawn(self._serve, stream, name=self._name)
+            self._open[stream] = thread
+            thread.at_end(partial(self._ended, stream))
+            in_a_row += 1
+            if in_a_row >= ACCEPTS_PER_TURN:
+                in_a_row = 0
+                sleep(0)
+
+    def _serve(self, stream: Stream) -> None:
+        try:
+            self._handle(stream)
+        except OSError:
+            # The peer broke the connection: its right, and nobody here could do better.
+            _log.debug("connection from %s broke", stream.peer_host, exc_info=True)
+        except Exception:  # noqa: BLE001 - one handler's bug must not end the server; it is told
+            _log.exception("the handler of a connection from %s failed", stream.peer_host)
+
+    def _ended(self, stream: Stream, _: GreenThread[object]) -> None:
+        # Also when the thread was cancelled before it began.
+        stream.close()
+        self._open.pop(stream, None)
+        self._permits.release()
+
+
+def serve(
+    listener: socket, handle: Callable[[Stream], object], concurrency: int = CONNECTIONS_MAX_DEFAULT
+) -> None:
+    """Serve `listener` with `handle(stream)` for ever, at most `concurrency` at once. Parks.
+
+    Interrupted (Ctrl-C, `cancel()`), it closes the listener and breaks what is open.
+    """
+    server = Server(listener, handle, connections_max=concurrency)
+    try:
+        server.serve_forever()
+    finally:
+        server.stop()

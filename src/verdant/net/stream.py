@@ -1,0 +1,75 @@
+"""Stream: the two ends of a connection, as the rooms above see it.
+
+Place     net, on green sockets.
+Promise   what is sent arrives in order or the connection is broken; `recv` returns b"" once the
+          peer has finished, and raises nothing for a peer that vanished: to a reader both mean
+          that no more will come.
+Not here  buffering and meaning (http/); TLS.
+"""
+
+from __future__ import annotations
+
+import select
+import socket as _stdlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from verdant.green.socket import socket
+
+__all__ = ["Stream"]
+
+_poll = select.poll
+
+
+class Stream:
+    """One connected stream socket. Owns the socket: closing the stream closes it.
+
+    `sendall` is the socket's own bound method: one call less per message.
+    """
+
+    __slots__ = ("_recv", "peer", "sendall", "socket")
+
+    def __init__(self, socket: socket, peer: object = None) -> None:
+        self.socket = socket
+        self.peer = peer
+        self._recv = socket.recv
+        self.sendall: Callable[[bytes], None] = socket.sendall
+
+    def recv(self, bytes_max: int) -> bytes:
+        """Receive at most `bytes_max` bytes; b"" when no more will come. Parks."""
+        try:
+            return self._recv(bytes_max)
+        except ConnectionError:
+            return b""
+
+    @property
+    def peer_host(self) -> str:
+        """The peer's address without its port; "unix" for a unix socket."""
+        peer = self.peer
+        return peer[0] if isinstance(peer, tuple) and peer else "unix"
+
+    def send_eof(self) -> None:
+        """Finish sending; receiving goes on. Does nothing when the peer is gone."""
+        try:
+            self.socket.shutdown(_stdlib.SHUT_WR)
+        except OSError:
+            return
+
+    def abort(self) -> None:
+        """Break the connection under whoever uses it: their waits return at once. Does not park."""
+        try:
+            self.socket.shutdown(_stdlib.SHUT_RDWR)
+        except OSError:
+            return
+
+    def is_stale(self) -> bool:
+        """True when an idle connection has something to read: for a request's sender, its end."""
+        poll = _poll()
+        poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Close both directions and the socket. Does not park."""
+        self.socket.close()

@@ -1,0 +1,77 @@
+"""Locks: one green thread at a time.
+
+Place     sync, on a wait queue.
+Promise   first come, first served; an interrupted wait takes nothing.
+Not here  locks for native threads, or for both kinds (green/threading.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from verdant.core import Parkable, current_thread
+from verdant.sync.semaphore import Semaphore
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Lock", "RLock"]
+
+
+class Lock(Semaphore):
+    """A lock; `with lock:` holds it. Any green thread may release it, as with threading's."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def locked(self) -> bool:
+        """True while somebody holds it. Does not park."""
+        return self._free == 0
+
+    def release(self) -> None:
+        """Let the next one in. Raises RuntimeError when nobody holds it. Does not park."""
+        if self._free:
+            raise RuntimeError("release unlocked lock")
+        super().release()
+
+
+class RLock:
+    """A lock that its holder may take again; it is free after as many releases."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._owner: Parkable | None = None
+        self._depth = 0
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take it, or take it once more. Parks while another holds it. As `Semaphore.acquire`."""
+        me = current_thread()
+        if self._owner is me:
+            self._depth += 1
+            return True
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        self._owner = me
+        self._depth = 1
+        return True
+
+    def release(self) -> None:
+        """Undo one acquire. Raises RuntimeError when another holds it. Does not park."""
+        if self._owner is not current_thread():
+            raise RuntimeError("cannot release un-acquired lock")
+        self._depth -= 1
+        if not self._depth:
+            self._owner = None
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
