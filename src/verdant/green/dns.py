@@ -42,7 +42,7 @@ def getaddrinfo(
     host: bytes | str | None,
     port: bytes | str | int | None,
     family: int = 0,
-    type: int = 0,  # noqa: A002 - the stdlib's own parameter name
+    type: int = 0,
     proto: int = 0,
     flags: int = 0,
 ) -> list[AddressInfo]:

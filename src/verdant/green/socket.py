@@ -120,6 +120,14 @@ class socket(_stdlib.socket):
             raise
         return deadline
 
+    def may_be_readable(self) -> bool:
+        """False when nothing has arrived since the last receive, as far as the hub has heard.
+
+        Does not park and asks nobody: an arrival after the hub's last poll is not seen.
+        """
+        watch = self._watch
+        return watch is None or watch.readable or watch.gone
+
     # Receiving.
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
@@ -335,7 +343,7 @@ class socket(_stdlib.socket):
         return self._timeout_s != 0.0
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
         """As in the stdlib: what `gettimeout()` says."""
         return self._timeout_s
 

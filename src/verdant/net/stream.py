@@ -64,8 +64,18 @@ class Stream:
         except OSError:
             return
 
+    def abort_reading(self) -> None:
+        """End receiving: a wait in `recv` returns b"", while sending goes on. Does not park."""
+        try:
+            self.socket.shutdown(_stdlib.SHUT_RD)
+        except OSError:
+            return
+
     def is_stale(self) -> bool:
         """True when an idle connection has something to read: for a request's sender, its end."""
+        if not self.socket.may_be_readable():
+            return False
+        # The hint can be true for nothing; the kernel knows.
         poll = _poll()
         poll.register(self.socket.fileno(), select.POLLIN)
         return bool(poll.poll(0))

@@ -80,7 +80,7 @@ class Queue(Generic[T]):
         self._accept(item)
 
     def get(self, timeout: float | None = None) -> T:
-        """Take the next item out. Parks while there is none. Raises `TimedOut` after `timeout` s."""
+        """Take the next item out. Parks while empty. Raises `TimedOut` after `timeout` s."""
         if self._items:
             return self._hand_out()
         me = current_thread()
@@ -147,7 +147,7 @@ class PriorityQueue(Queue[T]):
         self._items: list[T] = []  # type: ignore[assignment] # a heap is a list
 
     def _store(self, item: T) -> None:
-        heapq.heappush(self._items, item)  # type: ignore[type-var, arg-type]
+        heapq.heappush(self._items, item)  # type: ignore[type-var]
 
     def _take(self) -> T:
-        return heapq.heappop(self._items)  # type: ignore[type-var, arg-type]
+        return heapq.heappop(self._items)  # type: ignore[type-var]

@@ -1,0 +1,27 @@
+"""The balancer: reprogrammed while it runs, holds what must wait."""
+
+from verdant.balancer.access_log import AccessRecord, AccessSink
+from verdant.balancer.client import BalancerClient, BalancerUnreachable
+from verdant.balancer.config import BalancerConfig, WakeConfig
+from verdant.balancer.errors import BadRule, StateDamaged, StateError, StateInUse, StateUnwritable
+from verdant.balancer.rules import Rule, parse_rule
+from verdant.balancer.service import BalancerService
+from verdant.balancer.wake import NOTICE
+
+__all__ = [
+    "NOTICE",
+    "AccessRecord",
+    "AccessSink",
+    "BadRule",
+    "BalancerClient",
+    "BalancerConfig",
+    "BalancerService",
+    "BalancerUnreachable",
+    "Rule",
+    "StateDamaged",
+    "StateError",
+    "StateInUse",
+    "StateUnwritable",
+    "WakeConfig",
+    "parse_rule",
+]

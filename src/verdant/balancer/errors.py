@@ -1,0 +1,75 @@
+"""Errors of the balancer: bad rules, state that cannot be kept, pages that cannot be sent.
+
+Place     balancer; every file of the room may raise them.
+Promise   each text names the thing, the place and the remedy.
+Not here  what a client of a site gets to see (pages.py, actions/); HTTP faults (http/errors.py).
+"""
+
+from __future__ import annotations
+
+from verdant.errors import VerdantError
+
+__all__ = [
+    "BadRule",
+    "PageUnusable",
+    "StateDamaged",
+    "StateError",
+    "StateInUse",
+    "StateUnwritable",
+]
+
+
+class BadRule(VerdantError):
+    """Raised for a rule, or a host name, that cannot be used. The caller's fault.
+
+    Nothing has changed; correct the rule and send it again. `fault` is the short name that
+    Mantrid gave the fault (`host_details_not_list`, ...); the text is the sentence for people.
+    """
+
+    code = "balancer-bad-rule"
+
+    def __init__(self, fault: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.fault = fault
+
+
+class StateError(VerdantError):
+    """Raised as one of its subclasses: the rules' directory cannot be used as it is."""
+
+    code = "balancer-state"
+
+
+class StateUnwritable(StateError):
+    """Raised when rules cannot be written to disk. The machine's fault, or the operator's.
+
+    Nothing has changed; the text names the path and the remedy.
+    """
+
+    code = "balancer-state-unwritable"
+
+
+class StateInUse(StateError):
+    """Raised when another process has the state directory open. The operator's fault.
+
+    Stop that process, or give this one a directory of its own.
+    """
+
+    code = "balancer-state-in-use"
+
+
+class StateDamaged(StateError):
+    """Raised when a state file says something that we never wrote. The machine's fault.
+
+    The text names the file and the line; nothing is overwritten, so that it can be repaired.
+    """
+
+    code = "balancer-state-damaged"
+
+
+class PageUnusable(VerdantError):
+    """Raised for a stored page that is missing, too long, or not an HTTP response.
+
+    The operator's fault; the text names the file.
+    """
+
+    code = "balancer-page-unusable"

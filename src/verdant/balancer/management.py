@@ -1,0 +1,224 @@
+"""Management: the REST interface to rules and statistics, Mantrid's to the letter.
+
+Place     balancer; a WSGI application, served on a listener of its own. It knows the rules only
+          through `RulesPort`, which the rulebook is.
+Promise   `{"ok": true}` to PUT or DELETE means done: durable, and met by every request since. Bad
+          input is a 400 that names the fault and changes nothing; no input makes a 500.
+Not here  what a rule may say (rules.py); who may ask: it listens on loopback unless told otherwise.
+
+    GET    /hostname/      all rules         PUT    /hostname/      replace all
+    GET    /hostname/H/    one, or null      PUT    /hostname/H/    set one
+    DELETE /hostname/H/    remove one        GET    /stats/  /stats/H/  /health/
+
+Bodies are JSON whatever their Content-Type says, and are not looked at with GET and DELETE:
+Mantrid's client sends no Content-Type, and the body `null` with both. H may be `https://name`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import msgspec
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.routing import Map
+from werkzeug.routing import Rule as Path
+from werkzeug.wrappers import Request, Response
+
+from verdant.balancer.errors import BadRule, StateUnwritable
+from verdant.balancer.rules import Rule, normalise_host, parse_rule, parse_rules
+from verdant.balancer.statistics import HostCounters
+from verdant.core import run_in_worker, sleep
+from verdant.errors import TimedOut, VerdantError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+__all__ = ["Management", "RulesPort"]
+
+# One rule: as many backends as a rule may have, with the longest names.
+RULE_BODY_BYTES_MAX = 512 * 1024
+# All rules: a million hosts with a backend each take some 80 MB.
+RULES_BODY_BYTES_MAX = 256 * 1024 * 1024
+# Above this a body is read in a native worker thread: half a million rules take seconds, and the
+# hub must not stand still for longer than a few milliseconds.
+HUB_BYTES_MAX = 64 * 1024
+# How many rules become JSON before others get their turn.
+RULES_PER_PIECE = 500
+
+_PATHS = Map(
+    [
+        Path("/hostname/", endpoint="hosts", methods=["GET", "PUT"]),
+        Path("/hostname/<path:host>/", endpoint="host", methods=["GET", "PUT", "DELETE"]),
+        Path("/stats/", endpoint="statistics", methods=["GET"]),
+        Path("/stats/<path:host>/", endpoint="host_statistics", methods=["GET"]),
+        Path("/health/", endpoint="health", methods=["GET"]),
+    ],
+    # The trailing slash is optional: redirecting a PUT helps nobody.
+    strict_slashes=False,
+    # Hosts may be "https://name".
+    merge_slashes=False,
+)
+
+OK = {"ok": True}
+
+T = TypeVar("T")
+
+
+class RulesPort(Protocol):
+    """What this interface needs of the balancer behind it. Its calls may park.
+
+    Changes return when they are durable and every request meets them; they raise `BadRule` or
+    `StateUnwritable`, and then have changed nothing.
+    """
+
+    def rules(self) -> Mapping[str, Rule]:
+        """All rules by host; read only."""
+        ...
+
+    def set_rule(self, host: str, rule: Rule) -> None:
+        """Keep `rule` for `host`."""
+        ...
+
+    def delete_rule(self, host: str) -> None:
+        """Keep no rule for `host`; fine when there was none."""
+        ...
+
+    def replace_rules(self, rules: Mapping[str, Rule]) -> None:
+        """Keep exactly `rules`, in one step."""
+        ...
+
+    def statistics(self) -> Mapping[str, Mapping[str, int]]:
+        """The four counters by host."""
+        ...
+
+
+class Management:
+    """The WSGI application. It keeps nothing; calls may run at the same time."""
+
+    def __init__(self, port: RulesPort) -> None:
+        self._port = port
+        self._answers: dict[str, Callable[..., object]] = {
+            "hosts": self._hosts,
+            "host": self._host,
+            "statistics": self._statistics,
+            "host_statistics": self._host_statistics,
+            "health": self._health,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333). Parks."""
+        return self._respond(Request(environ))(environ, start_response)
+
+    def _respond(self, request: Request) -> Response:
+        try:
+            # Not by the request's Host: the answer does not depend on how we are called.
+            endpoint, arguments = _PATHS.bind("management").match(request.path, request.method)
+            answer = self._answers[endpoint](request, **arguments)
+        except MethodNotAllowed as exc:
+            response = _json({"error": "method_not_allowed"}, 405)
+            response.allow.update(exc.valid_methods or ())
+            return response
+        except NotFound:
+            return _json({"error": "not_found"}, 404)
+        except RequestEntityTooLarge:
+            return _json(
+                {
+                    "error": "body_too_large",
+                    "message": f"the body is larger than {request.max_content_length} bytes",
+                },
+                413,
+            )
+        except HTTPException as exc:
+            # What is left is a body that broke off.
+            return _json({"error": "bad_request", "message": exc.description}, 400)
+        except BadRule as exc:
+            return _json({"error": exc.fault, "message": str(exc)}, 400)
+        except StateUnwritable as exc:
+            return _json({"error": "state_unwritable", "message": str(exc)}, 507)
+        except VerdantError as exc:
+            status = 503 if isinstance(exc, TimedOut) else 500
+            return _json({"error": exc.code, "message": str(exc)}, status)
+        return answer if isinstance(answer, Response) else _json(answer)
+
+    # One method for each endpoint; what it returns becomes the answer's JSON.
+
+    def _hosts(self, request: Request) -> object:
+        if request.method == "PUT":
+            self._port.replace_rules(_read(request, RULES_BODY_BYTES_MAX, parse_rules))
+            return OK
+        rules = list(self._port.rules().items())
+        if len(rules) <= RULES_PER_PIECE:
+            return {host: rule.to_json() for host, rule in rules}
+        return Response(_pieces(rules), content_type="application/json")
+
+    def _host(self, request: Request, host: str) -> object:
+        if request.method == "PUT":
+            name = normalise_host(host)
+            self._port.set_rule(name, _read(request, RULE_BODY_BYTES_MAX, parse_rule))
+            return OK
+        known = _known_name(host)
+        if request.method == "DELETE":
+            if known is not None:
+                self._port.delete_rule(known)
+            return OK
+        rule = self._port.rules().get(known) if known is not None else None
+        return rule.to_json() if rule is not None else None
+
+    def _statistics(self, _: Request) -> object:
+        return self._port.statistics()
+
+    def _host_statistics(self, _: Request, host: str) -> object:
+        # "*" stands for all hosts without a rule, and is no name that normalise_host lets pass.
+        known = host if host == "*" else _known_name(host)
+        counts = self._port.statistics().get(known) if known is not None else None
+        return counts if counts is not None else HostCounters().counts()
+
+    def _health(self, _: Request) -> object:
+        return OK
+
+
+def _json(answer: object, status: int = 200) -> Response:
+    return Response(
+        msgspec.json.encode(answer) + b"\n", status=status, content_type="application/json"
+    )
+
+
+def _pieces(rules: list[tuple[str, Rule]]) -> Iterator[bytes]:
+    """The rules as one JSON object, some at a time; parks between two pieces."""
+    for start in range(0, len(rules), RULES_PER_PIECE):
+        piece = {host: rule.to_json() for host, rule in rules[start : start + RULES_PER_PIECE]}
+        yield (b",\n" if start else b"{") + msgspec.json.encode(piece)[1:-1]
+        sleep()
+    yield b"}\n"
+
+
+def _known_name(host: str) -> str | None:
+    """The name under which a rule for `host` is kept; None for what no rule can be kept under.
+
+    Raises NotFound for a path with more parts than the interface has.
+    """
+    try:
+        return normalise_host(host)
+    except BadRule:
+        if "/" in host.removeprefix("http://").removeprefix("https://"):
+            raise NotFound from None
+        return None
+
+
+def _read(request: Request, bytes_max: int, parse: Callable[[object], T]) -> T:
+    """The request's body as `parse` has it. Raises `BadRule`, RequestEntityTooLarge. Parks."""
+    request.max_content_length = bytes_max
+    body = request.get_data(cache=False)
+    if len(body) > HUB_BYTES_MAX:
+        parsed: T = run_in_worker(_decode, body, parse)
+        return parsed
+    return _decode(body, parse)
+
+
+def _decode(body: bytes, parse: Callable[[object], T]) -> T:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadRule("body_not_json", f"the body is not JSON: {exc}") from exc
+    return parse(value)

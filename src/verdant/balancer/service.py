@@ -1,0 +1,132 @@
+"""Service: one balancer, its parts put together, started and stopped in order.
+
+Place     balancer; the command line runs it.
+Promise   rules are loaded before the first request is accepted. `stop()` accepts no more, lets
+          open requests finish within the drain time, and leaves state that was durable all along.
+Not here  what a request meets (worker.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from verdant.balancer.exchange import House
+from verdant.balancer.holding import Holding
+from verdant.balancer.management import Management
+from verdant.balancer.pages import Pages
+from verdant.balancer.routing import RuleTable
+from verdant.balancer.rulebook import Rulebook
+from verdant.balancer.state import State
+from verdant.balancer.statistics import Statistics
+from verdant.balancer.wake import Waker
+from verdant.balancer.worker import Worker
+from verdant.core import run_in_worker, sleep, spawn
+from verdant.http import ConnectionPool, Deadlines, HttpServer
+from verdant.net import bound_address, listen
+from verdant.sync import Event
+from verdant.wsgi import wsgi_handler
+
+if TYPE_CHECKING:
+    from verdant.address import TcpAddress, UnixAddress
+    from verdant.balancer.access_log import AccessSink
+    from verdant.balancer.config import BalancerConfig
+    from verdant.core import GreenThread
+    from verdant.green.socket import socket
+
+__all__ = ["BalancerService"]
+
+# How often idle backend connections are looked through; a few seconds late is early enough.
+REAP_S = 2.0
+
+# The management API serves operators and programs, not visitors.
+MANAGEMENT_CONNECTIONS_MAX = 256
+
+
+class BalancerService:
+    """A balancer in this process. `note` hears of every request when it is over.
+
+    Opening binds every listener and reads the rules; raises `AddressUnusable`, `StateError`.
+    """
+
+    def __init__(self, config: BalancerConfig, note: AccessSink | None = None) -> None:
+        self.config = config
+        self._listeners: list[socket] = []
+        self._state = State(config.state_dir)
+        try:
+            external = [self._listen(address) for address in config.bind]
+            internal = [self._listen(address) for address in config.bind_internal]
+            management = self._listen(config.management)
+            waker = self._waker = Waker(config.wake)
+        except BaseException:
+            for listener in self._listeners:
+                listener.close()
+            self._state.close()
+            raise
+        self.addresses = [bound_address(listener) for listener in external]
+        self.internal_addresses = [bound_address(listener) for listener in internal]
+        self.management_address: TcpAddress | UnixAddress = bound_address(management)
+
+        table = RuleTable(self._state.rules)
+        self.holding = Holding(config.held_requests_max, config.held_per_host_max, waker.first_held)
+        waker.holding = self.holding
+        statistics = Statistics()
+        self._pool = ConnectionPool()
+        self._deadlines = Deadlines()
+        house = House(
+            config, table, Pages(config.static_dir), self.holding, self._pool, self._deadlines
+        )
+        worker = Worker(house, statistics, note)
+        self.rulebook = Rulebook(self._state, table, self.holding, statistics)
+        handlers = [(external, worker.handle_external), (internal, worker.handle_internal)]
+        self._servers = [
+            HttpServer(
+                listeners,
+                handler,
+                connections_max=config.connections_max,
+                idle_s_max=config.idle_timeout_s,
+                head_s_max=config.head_timeout_s,
+                name="client connection",
+            )
+            for listeners, handler in handlers
+            if listeners
+        ]
+        self._management = HttpServer(
+            management,
+            wsgi_handler(Management(self.rulebook)),
+            connections_max=MANAGEMENT_CONNECTIONS_MAX,
+            name="management connection",
+        )
+        self._stopped = Event()
+        self._reaper: GreenThread[None] | None = None
+
+    def _listen(self, address: str) -> socket:
+        listener = listen(address)
+        self._listeners.append(listener)
+        return listener
+
+    def start(self) -> None:
+        """Begin to serve. Does not park."""
+        for server in (*self._servers, self._management):
+            server.start()
+        self._reaper = spawn(self._reap, name="idle backend reaper")
+
+    def stop(self) -> int:
+        """Stop serving; returns how many requests had to be cut. Parks for the drain time."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        drains = [
+            spawn(server.stop, self.config.drain_timeout_s, name="drain")
+            for server in self._servers
+        ]
+        cut = sum(drain.wait() for drain in drains)
+        self._management.stop(0.5)
+        self._pool.close()
+        self._deadlines.stop()
+        self._waker.close()
+        run_in_worker(self._state.close)
+        return cut
+
+    def _reap(self) -> None:
+        while True:
+            sleep(REAP_S)
+            self._pool.reap()

@@ -1,0 +1,53 @@
+"""HTTP/1.1: strict heads, bodies, connections, a server loop, a client and its pool."""
+
+from verdant.http.client import ClientConnection, request
+from verdant.http.connection import ServerConnection, http_date
+from verdant.http.deadlines import Deadlines
+from verdant.http.errors import BadRequest, BadResponse, ConnectionLost, HttpError
+from verdant.http.headers import Field, Headers
+from verdant.http.messages import Request, Response, ResponseHead
+from verdant.http.parser import ChunkedDecoder, parse_request_head, parse_response_head
+from verdant.http.pool import ConnectionPool
+from verdant.http.reader import ByteStream, MessageReader
+from verdant.http.serializer import (
+    LAST_CHUNK,
+    chunk,
+    forwarded_request_head,
+    forwarded_response_head,
+    reason_phrase,
+    request_head,
+    response_head,
+)
+from verdant.http.server import HttpServer, serve_connection
+
+__all__ = [
+    "LAST_CHUNK",
+    "BadRequest",
+    "BadResponse",
+    "ByteStream",
+    "ChunkedDecoder",
+    "ClientConnection",
+    "ConnectionLost",
+    "ConnectionPool",
+    "Deadlines",
+    "Field",
+    "Headers",
+    "HttpError",
+    "HttpServer",
+    "MessageReader",
+    "Request",
+    "Response",
+    "ResponseHead",
+    "ServerConnection",
+    "chunk",
+    "forwarded_request_head",
+    "forwarded_response_head",
+    "http_date",
+    "parse_request_head",
+    "parse_response_head",
+    "reason_phrase",
+    "request",
+    "request_head",
+    "response_head",
+    "serve_connection",
+]

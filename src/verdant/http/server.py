@@ -1,0 +1,130 @@
+"""Server: the loop of one connection around a handler.
+
+Place     http. A handler answers one request: by returning a `Response`, or by itself through the
+          connection (then it returns None).
+Promise   a peer never sees a traceback; an error before the answer began is a 500, after that the
+          connection ends so that a cut answer cannot pass for a whole one.
+Not here  accepting (net/server.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from verdant.http.connection import ServerConnection
+from verdant.http.deadlines import Deadlines
+from verdant.http.errors import BadRequest, ConnectionLost
+from verdant.http.messages import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from verdant.green.socket import socket
+    from verdant.net import Stream
+
+from verdant.net import CONNECTIONS_MAX_DEFAULT, Server
+
+__all__ = ["HttpServer", "serve_connection"]
+
+_log = logging.getLogger("verdant.http")
+
+if TYPE_CHECKING:
+    Handler = Callable[[Request, ServerConnection], Response | None]
+
+
+def serve_connection(connection: ServerConnection, handler: Handler) -> None:
+    """Serve requests with `handler(request, connection)` until either side is done. Parks.
+
+    Does not close the stream: its owner does.
+    """
+    try:
+        while True:
+            try:
+                request = connection.read_request()
+                if request is None:
+                    return
+                response = handler(request, connection)
+                if response is not None:
+                    connection.respond(response)
+            except BadRequest as exc:
+                if not connection.bytes_sent:
+                    connection.refuse(exc)
+                return
+            except (ConnectionLost, ConnectionError):
+                # The client left; there is nobody to tell.
+                return
+            except Exception:  # noqa: BLE001 - one request's failure must not end the server
+                _log.exception("the handler of a request failed")
+                if connection.bytes_sent:
+                    return
+                connection.closing = True
+                connection.respond(Response(500, [], b"Internal error.\n"))
+            if not connection.finish():
+                return
+    except (BadRequest, ConnectionLost, ConnectionError):
+        # While an answer was under way, or its rest was read away.
+        return
+
+
+class HttpServer:
+    """Serves HTTP on listeners: a green thread per connection, idle and stalled ones ended."""
+
+    def __init__(
+        self,
+        listeners: socket | Sequence[socket],
+        handler: Handler,
+        *,
+        connections_max: int = CONNECTIONS_MAX_DEFAULT,
+        idle_s_max: float | None = None,
+        head_s_max: float | None = None,
+        name: str = "http connection",
+    ) -> None:
+        self._handler = handler
+        self._deadlines = Deadlines()
+        self._limits: dict[str, float] = {}
+        if idle_s_max is not None:
+            self._limits["idle_s_max"] = idle_s_max
+        if head_s_max is not None:
+            self._limits["head_s_max"] = head_s_max
+        self._connections: set[ServerConnection] = set()
+        self._server = Server(listeners, self._serve, connections_max=connections_max, name=name)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._connections)
+
+    def start(self) -> None:
+        """Begin to serve in green threads of its own. Does not park."""
+        self._server.start()
+
+    def serve_forever(self) -> None:
+        """Serve until `stop()` is called elsewhere. Parks."""
+        self._server.serve_forever()
+
+    def stop(self, grace_s: float = 0.0) -> int:
+        """Stop accepting, end idle connections, wait `grace_s` for the others. Parks.
+
+        Returns how many had to be broken.
+        """
+        for connection in list(self._connections):
+            # The answer under way is the last one; who waits for a request waits no longer.
+            connection.closing = True
+            if connection.waiting_since and connection.waiting_s_max == connection.idle_s_max:
+                connection.stream.abort()
+        try:
+            return self._server.stop(grace_s)
+        finally:
+            self._deadlines.stop()
+
+    def _serve(self, stream: Stream) -> None:
+        connection = ServerConnection(stream, self._deadlines, **self._limits)
+        connection.closing = self._server.stopping
+        self._connections.add(connection)
+        self._deadlines.add(connection)
+        try:
+            serve_connection(connection, self._handler)
+        finally:
+            self._deadlines.remove(connection)
+            self._connections.discard(connection)
