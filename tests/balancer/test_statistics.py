@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from verdant.balancer import statistics
 from verdant.balancer.statistics import OTHERS, Statistics, add_up
+
+if TYPE_CHECKING:
+    import pytest
 
 ZERO = {"open_requests": 0, "completed_requests": 0, "bytes_sent": 0, "bytes_received": 0}
 

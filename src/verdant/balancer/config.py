@@ -62,7 +62,7 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """The balancer's settings (`[balancer]`)."""
 
     # Where clients connect. 8000 needs no root; "*:80" is what a front door wants.
-    bind: _Addresses = ["127.0.0.1:8000"]
+    bind: _Addresses = msgspec.field(default_factory=lambda: ["127.0.0.1:8000"])
     # Where trusted peers connect, such as a TLS terminator: their X-Forwarded-* is believed.
     bind_internal: _Addresses = []
     # The REST API. It has no passwords, so it listens on loopback unless told otherwise.
@@ -85,8 +85,9 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     backend_connect_timeout_s: _Seconds = 5.0
     # From a request's last byte to its answer's head; long polls need more.
     backend_response_timeout_s: _Seconds = 60.0
-    # What a stop waits for requests under way; systemd kills after 90 s by default.
-    drain_timeout_s: _Seconds = 30.0
+    # What a stop waits for requests under way: the whole stack stops within five seconds. Where
+    # requests run longer, allow more; systemd kills after 90 s by default.
+    drain_timeout_s: _Seconds = 3.0
     wake: WakeConfig = WakeConfig()
 
     def __post_init__(self) -> None:

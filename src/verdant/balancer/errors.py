@@ -1,4 +1,4 @@
-"""Errors of the balancer: bad rules, state that cannot be kept, pages that cannot be sent.
+"""Errors of the balancer: bad rules, and state that cannot be kept.
 
 Place     balancer; every file of the room may raise them.
 Promise   each text names the thing, the place and the remedy.
@@ -11,7 +11,6 @@ from verdant.errors import VerdantError
 
 __all__ = [
     "BadRule",
-    "PageUnusable",
     "StateDamaged",
     "StateError",
     "StateInUse",
@@ -64,12 +63,3 @@ class StateDamaged(StateError):
     """
 
     code = "balancer-state-damaged"
-
-
-class PageUnusable(VerdantError):
-    """Raised for a stored page that is missing, too long, or not an HTTP response.
-
-    The operator's fault; the text names the file.
-    """
-
-    code = "balancer-page-unusable"

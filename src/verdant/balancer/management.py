@@ -54,8 +54,6 @@ _PATHS = Map(
         Path("/stats/<path:host>/", endpoint="host_statistics", methods=["GET"]),
         Path("/health/", endpoint="health", methods=["GET"]),
     ],
-    # The trailing slash is optional: redirecting a PUT helps nobody.
-    strict_slashes=False,
     # Hosts may be "https://name".
     merge_slashes=False,
 )
@@ -111,9 +109,12 @@ class Management:
         return self._respond(Request(environ))(environ, start_response)
 
     def _respond(self, request: Request) -> Response:
+        # The trailing slash is optional, and redirecting a PUT helps nobody. Werkzeug's own
+        # `strict_slashes=False` takes a second slash too, and forgets which methods are allowed.
+        path = request.path if request.path.endswith("/") else request.path + "/"
         try:
             # Not by the request's Host: the answer does not depend on how we are called.
-            endpoint, arguments = _PATHS.bind("management").match(request.path, request.method)
+            endpoint, arguments = _PATHS.bind("management").match(path, request.method)
             answer = self._answers[endpoint](request, **arguments)
         except MethodNotAllowed as exc:
             response = _json({"error": "method_not_allowed"}, 405)

@@ -9,10 +9,11 @@ Not here  which page a request gets (actions/).
 from __future__ import annotations
 
 import logging
+import re
 from importlib.resources import files
 from pathlib import Path
 
-from verdant.http import Field, Response
+from verdant.http import Field, Response, response_head
 
 __all__ = ["Pages", "parse_page"]
 
@@ -22,25 +23,33 @@ PAGE_BYTES_MAX = 1024 * 1024
 # Written anew for every answer, whatever the file says.
 _OURS = frozenset({b"content-length", b"connection", b"transfer-encoding", b"date"})
 
+# The body keeps its bytes, an image's too: only the head's line ends are free.
+_blank_line = re.compile(rb"\r?\n\r?\n").search
+# Not 1xx: those announce an answer and are none.
+_status_line = re.compile(rb"HTTP/[0-9.]+ ([2-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?").fullmatch
+
 _log = logging.getLogger("verdant.balancer")
 
 
 def parse_page(data: bytes) -> Response:
-    """The answer stored in `data`; line ends may be LF alone. Raises ValueError."""
-    normal = data.replace(b"\r\n", b"\n")
-    head, blank, body = normal.partition(b"\n\n")
-    lines = head.split(b"\n")
-    version, _, status = lines[0].partition(b" ")
-    if not blank or not version.startswith(b"HTTP/") or not status[:3].isdigit():
+    """The answer stored in `data`; line ends may be LF alone. Raises ValueError. Does not park."""
+    if len(data) > PAGE_BYTES_MAX:
+        raise ValueError(f"a page has at most {PAGE_BYTES_MAX} bytes; serve larger ones by a proxy")
+    blank = _blank_line(data)
+    status_line, *lines = re.split(rb"\r?\n", data[: blank.start()] if blank else data)
+    match = _status_line(status_line)
+    if blank is None or match is None:
         raise ValueError("a page begins with a status line and has a blank line after its fields")
     fields: list[Field] = []
-    for line in lines[1:]:
+    for line in lines:
         name, colon, value = line.partition(b":")
         if not colon:
             raise ValueError(f"{line!r} is not a header field")
-        if name.strip().lower() not in _OURS:
-            fields.append((name.strip(), value.strip()))
-    return Response(int(status[:3]), fields, body)
+        if name.lower() not in _OURS:
+            fields.append((name, value.strip(b" \t")))
+    # What could not be sent is found out now, not by a client.
+    response_head(int(match[1]), fields)
+    return Response(int(match[1]), fields, data[blank.end() :])
 
 
 class Pages:
@@ -63,7 +72,7 @@ class Pages:
         path = self._static_dir / f"{name}.http"
         try:
             with path.open("rb") as file:
-                return parse_page(file.read(PAGE_BYTES_MAX))
+                return parse_page(file.read(PAGE_BYTES_MAX + 1))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as exc:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from verdant.core import run_in_worker
+from verdant.core import run_in_worker, spawn
 from verdant.sync import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from verdant.balancer.holding import Holding
     from verdant.balancer.routing import Changes, RuleTable
@@ -38,27 +38,34 @@ class Rulebook:
         self._lock = Lock()
 
     def rules(self) -> dict[str, Rule]:
-        """All rules by host. Does not park."""
-        return dict(self._table)
+        """All rules by host, as they are durable now; read only. Does not park."""
+        return self._state.rules
 
     def set_rule(self, host: str, rule: Rule) -> None:
         """Give `host` a rule. Parks until it is durable. Raises `BadRule`, `StateUnwritable`."""
-        with self._lock:
-            self._take(run_in_worker(self._state.set, host, rule))
+        self._change(self._state.set, host, rule)
 
     def delete_rule(self, host: str) -> None:
         """Take a host's rule away. Parks until that is durable. Raises as `set_rule`."""
-        with self._lock:
-            self._take(run_in_worker(self._state.delete, host))
+        self._change(self._state.delete, host)
 
     def replace_rules(self, rules: Mapping[str, Rule]) -> None:
         """Have these rules and no others, in one step. Parks. Raises as `set_rule`."""
-        with self._lock:
-            self._take(run_in_worker(self._state.replace_all, rules))
+        self._change(self._state.replace_all, rules)
 
     def statistics(self) -> dict[str, Counts]:
         """Counters by host. Does not park."""
         return self._statistics.snapshot()
+
+    def _change(self, write: Callable[..., Changes], *args: object) -> None:
+        # In a green thread of its own: a caller that is cancelled half-way must not leave a rule
+        # that is durable and not in force.
+        changing = spawn(self._write_and_take, write, args, name="rule change")
+        changing.wait()
+
+    def _write_and_take(self, write: Callable[..., Changes], args: tuple[object, ...]) -> None:
+        with self._lock:
+            self._take(run_in_worker(write, *args))
 
     def _take(self, changes: Changes) -> None:
         for host, rule in changes.put.items():

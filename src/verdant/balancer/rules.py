@@ -10,9 +10,9 @@ Not here  which rule serves a request (routing.py); what an action does (actions
        │          └─ one frozen type per action; text as a command line sends it is taken too
        └─ the action's name                                          └─ subdomains match as well
 
-`given` keeps which optional arguments were written, so that a rule reads back as it was sent. It
-takes part in comparison: a rule that spells out a default is stored anew, at the price of one
-journal line, rather than read back in words that nobody sent.
+`given` keeps which defaults were written out, so that a rule reads back as it was sent. It takes
+part in comparison: a rule that now spells out a default is stored anew, at the price of one journal
+line, rather than read back in words that nobody sent.
 """
 
 from __future__ import annotations
@@ -359,7 +359,12 @@ def _parse_arguments(action: str, sent: dict[object, object]) -> tuple[Arguments
                 f"host_kwarg_missing:{argument.name}",
                 f"{action} needs the argument {argument.name}",
             )
-    return kind(**values), tuple(name for name in names if name in sent)
+    given = tuple(
+        argument.name
+        for argument in known
+        if argument.name in sent and values[argument.field] == defaults[argument.field]
+    )
+    return kind(**values), given
 
 
 def _kind(value: object) -> str:

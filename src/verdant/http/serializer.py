@@ -5,7 +5,7 @@ Promise   nothing that a caller passes can end a line early; one framing, CR LF 
           end at this connection are not passed on, those that Connection names included.
 Not here  when to send what (connection.py, and the balancer's proxy).
 
-    forwarded head = the head as it came − hop-by-hop fields − `without` + `extra` + our framing
+    forwarded head = the head as it came - hop-by-hop fields - `without` + `extra` + our framing
 
 The parser notes whether a head has hop-by-hop fields at all. Most requests have none, and then
 forwarding is one concatenation.

@@ -164,7 +164,7 @@ class Socket(zmq.Socket[bytes]):
 
     # Sending.
 
-    def send(
+    def send(  # type: ignore[override] # one signature for what pyzmq overloads
         self,
         data: Any,  # noqa: ANN401 - any buffer, or a Frame
         flags: int = 0,

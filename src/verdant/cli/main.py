@@ -1,0 +1,382 @@
+"""Main: the command tree.
+
+Place     cli; the only reader of argv. Each command is a few lines around a room's public client.
+Promise   exit code 0 for done, 1 for could not, 2 for a wrong command line or configuration; a
+          mistake gets a sentence, never a traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import IO, Any, TypeVar
+
+import click
+
+from verdant.balancer import BadRule, BalancerClient, parse_rule
+from verdant.cli.config import (
+    DATA_DIR_DEFAULT,
+    PORT_BASE_DEFAULT,
+    StackConfig,
+    default_config,
+    load_config,
+)
+from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
+from verdant.errors import ConfigurationError, VerdantError
+from verdant.logs import Reader
+
+__all__ = ["main"]
+
+MANAGEMENT_DEFAULT = f"127.0.0.1:{PORT_BASE_DEFAULT + 42}"
+
+# click decorates functions of any signature and gives them back as they are, to a type checker.
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _example(text: str) -> str:
+    # "\b" keeps click from filling the lines into one paragraph.
+    return "\b\nExample:\n  " + text
+
+
+def _stack_options(command: _Command) -> _Command:
+    for option in (
+        click.option("-c", "--config", "path", metavar="FILE", help="Configuration file (TOML)."),
+        click.option(
+            "--data-dir",
+            default=DATA_DIR_DEFAULT,
+            show_default=True,
+            help="Where rules and logs are kept, without a configuration file.",
+        ),
+        click.option(
+            "--port-base",
+            type=click.IntRange(1024, 65000),
+            default=PORT_BASE_DEFAULT,
+            show_default=True,
+            help="First of the ports, without a configuration file.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _child_options(command: _Command) -> _Command:
+    command = click.option("--parent-pid", type=int, hidden=True)(command)
+    return click.option("--ready-fd", type=int, hidden=True)(command)
+
+
+def _config(path: str | None, data_dir: str, port_base: int) -> StackConfig:
+    return default_config(data_dir, port_base) if path is None else load_config(path)
+
+
+def _readiness(parent_pid: int | None, ready_fd: int | None) -> Callable[[], None]:
+    if parent_pid is not None:
+        end_with_parent(parent_pid)
+    logging.basicConfig(level=logging.WARNING, format="verdant: %(message)s")
+
+    def tell() -> None:
+        if ready_fd is not None:
+            os.write(ready_fd, b"ready\n")
+            os.close(ready_fd)
+
+    return tell
+
+
+@click.group(cls=CommandGroup)
+@click.version_option(package_name="verdant")
+def main() -> None:
+    """Verdant: a balancer that holds requests, and logs that are not lost."""
+
+
+@main.command(epilog=_example("verdant up -c /etc/verdant.toml"))
+@_stack_options
+def up(path: str | None, data_dir: str, port_base: int) -> None:
+    """Run the balancer and the log servers until Ctrl-C.
+
+    Without a configuration file: on loopback, with a sample site that is asleep.
+    """
+    from verdant.cli.up import run_stack
+
+    config = _config(path, data_dir, port_base)
+    if path is None:
+        arguments = ["--data-dir", data_dir, "--port-base", str(port_base)]
+        run_stack(config, arguments, port_base + 80)
+    else:
+        run_stack(config, ["-c", path], None)
+
+
+@main.command(epilog=_example("verdant balancer -c /etc/verdant.toml"))
+@_stack_options
+@_child_options
+def balancer(
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
+) -> None:
+    """Run the balancer alone, in the foreground."""
+    serve_balancer(_config(path, data_dir, port_base), _readiness(parent_pid, ready_fd))
+
+
+@main.command("sample-site", hidden=True)
+@click.option("--port", type=int, required=True)
+@_child_options
+def sample_site(port: int, parent_pid: int | None, ready_fd: int | None) -> None:
+    """Run the sample site."""
+    from verdant.cli.sample import serve_sample
+
+    serve_sample(port, _readiness(parent_pid, ready_fd))
+
+
+# Rules and statistics.
+
+_management = click.option(
+    "--management",
+    metavar="ADDRESS",
+    default=MANAGEMENT_DEFAULT,
+    show_default=True,
+    envvar="VERDANT_MANAGEMENT",
+    help="The balancer's management address.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+
+
+@main.group()
+def rules() -> None:
+    """Show and change the balancer's rules."""
+
+
+@rules.command("list", epilog=_example("verdant rules list --json"))
+@_management
+@_json
+def list_rules(management: str, as_json: bool) -> None:
+    """List all rules."""
+    found = BalancerClient(management).rules()
+    if as_json:
+        print_json(found)
+        return
+    rows = []
+    for host, (action, arguments, subdomains) in sorted(found.items()):
+        main_argument = _main_argument(arguments) if isinstance(arguments, dict) else ""
+        shown = f"{action}<{main_argument}>" if main_argument else str(action)
+        rows.append((host, shown, "true" if subdomains else "false"))
+    print_table(("HOST", "ACTION", "SUBDOMS"), rows)
+
+
+def _main_argument(arguments: dict[str, object]) -> str:
+    for name in ("backends", "code", "redirect_to", "type"):
+        value = arguments.get(name)
+        if isinstance(value, list):
+            return ",".join(f"{host}:{port}" for host, port in value)
+        if value is not None:
+            return str(value)
+    return ""
+
+
+@rules.command(
+    "set", epilog=_example("verdant rules set www.example.com proxy false backends=127.0.0.1:9000")
+)
+@click.argument("host")
+@click.argument("action")
+@click.argument("subdomains", type=click.Choice(["true", "false"]))
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@_management
+@_json
+def set_rule(
+    host: str,
+    action: str,
+    subdomains: str,
+    arguments: tuple[str, ...],
+    management: str,
+    as_json: bool,
+) -> None:
+    """Give HOST a rule; in force and durable when the command returns."""
+    values: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals:
+            raise click.UsageError(f"{argument!r} is not NAME=VALUE")
+        values[name] = value
+    rule: list[object] = [action, values, subdomains == "true"]
+    try:
+        parse_rule(rule)
+    except BadRule as exc:
+        raise click.UsageError(str(exc)) from exc
+    BalancerClient(management).set_rule(host, rule)
+    if as_json:
+        print_json({"ok": True})
+
+
+@rules.command("delete", epilog=_example("verdant rules delete www.example.com"))
+@click.argument("host")
+@_management
+@_json
+def delete_rule(host: str, management: str, as_json: bool) -> None:
+    """Take HOST's rule away."""
+    BalancerClient(management).delete_rule(host)
+    if as_json:
+        print_json({"ok": True})
+
+
+@main.command(epilog=_example("verdant stats www.example.com"))
+@click.argument("host", required=False)
+@_management
+@_json
+def stats(host: str | None, management: str, as_json: bool) -> None:
+    """Show what each host's requests came to."""
+    found = BalancerClient(management).statistics()
+    if host is not None:
+        if host not in found:
+            raise VerdantError(f"the balancer has counted nothing for {host!r}")
+        found = {host: found[host]}
+    if as_json:
+        print_json(found)
+        return
+    columns = ("open_requests", "completed_requests", "bytes_received", "bytes_sent")
+    rows = [(name, *(counts[c] for c in columns)) for name, counts in sorted(found.items())]
+    print_table(("HOST", "OPEN", "COMPLETED", "BYTES IN", "BYTES OUT"), rows)
+
+
+# Logs.
+
+
+def _endpoints(kind: str) -> Callable[[_Command], _Command]:
+    def decorate(command: _Command) -> _Command:
+        return click.option(
+            "--server",
+            "servers",
+            multiple=True,
+            metavar="ENDPOINT",
+            help=f"A log server's {kind} endpoint; may be repeated. Default: the built-in stack's.",
+        )(command)
+
+    return decorate
+
+
+def _servers(
+    kind: str, servers: tuple[str, ...], path: str | None, data_dir: str, port_base: int
+) -> list[str]:
+    if servers:
+        return list(servers)
+    configured = _config(path, data_dir, port_base).logs.server
+    if not configured:
+        raise ConfigurationError(f"{path} has no log servers: name one with --server")
+    return [getattr(server, kind) for server in configured]
+
+
+@main.group()
+def logs() -> None:
+    """Ask the log servers, follow them, send to them."""
+
+
+@logs.command(epilog=_example("verdant logs query 'app=balancer status>=500 since=1h'"))
+@click.argument("terms", nargs=-1, metavar="[QUERY]...")
+@click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
+@click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
+@_endpoints("query")
+@_stack_options
+@_json
+def query(
+    terms: tuple[str, ...],
+    limit: int,
+    oldest: bool,
+    servers: tuple[str, ...],
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+    as_json: bool,
+) -> None:
+    """Find lines; they are shown in the order of time."""
+    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
+    try:
+        found = reader.query(" ".join(terms), limit, "oldest" if oldest else "newest")
+    finally:
+        reader.close()
+    for row in found.rows if oldest else reversed(found.rows):
+        print_row(row, as_json=as_json)
+    for endpoint in found.missing:
+        click.echo(f"verdant: {endpoint} does not answer: its lines are missing here", err=True)
+    if found.missing and not found.rows:
+        sys.exit(1)
+
+
+@logs.command(epilog=_example("verdant logs tail app=web 'level>=error'"))
+@click.argument("terms", nargs=-1, metavar="[QUERY]...")
+@click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
+              help="Lines to begin with.")  # fmt: skip
+@_endpoints("query")
+@_stack_options
+@_json
+def tail(
+    terms: tuple[str, ...],
+    last: int,
+    servers: tuple[str, ...],
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+    as_json: bool,
+) -> None:
+    """Show lines as they come, until Ctrl-C."""
+    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
+    try:
+        for row in reader.follow(" ".join(terms), last):
+            print_row(row, as_json=as_json)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return
+    finally:
+        reader.close()
+
+
+@logs.command(epilog=_example("dmesg | verdant logs ship --app kernel"))
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--app", required=True, help="Under which name the lines are kept.")
+@_endpoints("collect")
+@_stack_options
+def ship(
+    file: IO[bytes],
+    app: str,
+    servers: tuple[str, ...],
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+) -> None:
+    """Send lines of FILE (- for standard input) and wait until they are stored."""
+    from verdant.cli.ship import ship_lines
+
+    counts = ship_lines(file, app, _servers("collect", servers, path, data_dir, port_base))
+    if not counts.stored:
+        raise VerdantError(
+            f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
+            "is one running? (`verdant up`)"
+        )
+    click.echo(f"{counts.lines} lines stored", err=True)
+
+
+@logs.command("serve", epilog=_example("verdant logs serve one -c /etc/verdant.toml"))
+@click.argument("name")
+@_stack_options
+@_child_options
+def serve(
+    name: str,
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
+) -> None:
+    """Run the log server NAME alone, in the foreground."""
+    configured = _config(path, data_dir, port_base).logs.server
+    for server in configured:
+        if server.name == name:
+            serve_logs(server, _readiness(parent_pid, ready_fd))
+            return
+    names = ", ".join(server.name for server in configured) or "none"
+    raise ConfigurationError(f"there is no log server {name!r} in the configuration: {names}")
+
+
+if __name__ == "__main__":
+    main(prog_name="verdant")

@@ -1,0 +1,162 @@
+"""Shipper: batches to one of several servers, until one acknowledges.
+
+Place     logs/client, on green ZeroMQ.
+Promise   a batch leaves the spool when a server has it on disk. No word within `ACK_S_MAX`, or
+          "busy": the same batch goes to the next server. The servers know a batch by its identity,
+          and readers show one once, so sending again is safe.
+Not here  what waits and what is dropped (spool.py).
+
+One DEALER per server, so that which server a batch went to is known.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from verdant.core import GreenThread, monotonic, sleep, spawn
+from verdant.logs.codec import Batch, decode_ack, encode_batch
+from verdant.logs.errors import BadBatch
+from verdant.zmq import (
+    DEALER,
+    LINGER,
+    NOBLOCK,
+    RECONNECT_IVL_MAX,
+    SNDHWM,
+    Again,
+    Context,
+    Socket,
+    ZMQError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from verdant.logs.client.spool import Spool
+
+__all__ = ["Shipper"]
+
+# How old a line gets before its batch goes; what "within a second" leaves room for.
+BATCH_AGE_S = 0.1
+# A server answers after an fsync, some milliseconds; this is a dead one.
+ACK_S_MAX = 2.0
+# Batches on their way at once: enough to keep a group commit busy.
+IN_FLIGHT_MAX = 8
+# A server that comes back is found again within this.
+RECONNECT_MS_MAX = 1000
+
+_log = logging.getLogger("verdant.logs")
+
+
+class _InFlight:
+    __slots__ = ("batch", "sent_at", "server")
+
+    def __init__(self, batch: Batch, server: int, sent_at: float) -> None:
+        self.batch = batch
+        self.server = server
+        self.sent_at = sent_at
+
+
+class Shipper:
+    """Ships `spool` to the collect endpoints `servers`."""
+
+    def __init__(self, spool: Spool, servers: Sequence[str]) -> None:
+        if not servers:
+            raise ValueError("a shipper needs at least one log server")
+        self.spool = spool
+        self.refused = 0
+        self._context = Context()
+        self._sockets: list[Socket] = []
+        for endpoint in servers:
+            socket = self._context.socket(DEALER)
+            socket.setsockopt(LINGER, 0)
+            # Little is queued for a server that is away: it would go out late and twice.
+            socket.setsockopt(SNDHWM, IN_FLIGHT_MAX)
+            socket.setsockopt(RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+            socket.connect(endpoint)
+            self._sockets.append(socket)
+        self._preferred = 0
+        self._in_flight: dict[int, _InFlight] = {}
+        self._threads: list[GreenThread[None]] = []
+
+    def start(self) -> None:
+        """Begin to ship. Does not park."""
+        self._threads = [
+            spawn(self._listen, index, name=f"log acknowledgements {index}")
+            for index in range(len(self._sockets))
+        ]
+        self._threads.append(spawn(self._ship, name="log shipper"))
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until everything is acknowledged. Parks. Returns False after `timeout_s` s."""
+        deadline = monotonic() + timeout_s
+        while not self.spool.empty:
+            if monotonic() >= deadline:
+                return False
+            sleep(BATCH_AGE_S / 10)
+        return True
+
+    def stop(self, flush_s: float = 0.0) -> bool:
+        """Flush for at most `flush_s` seconds, then end. Parks. Returns what `flush` does."""
+        flushed = self.flush(flush_s) if flush_s > 0 else self.spool.empty
+        for thread in self._threads:
+            thread.cancel()
+        for thread in self._threads:
+            thread.join()
+        self._context.destroy(linger=0)
+        return flushed
+
+    def _ship(self) -> None:
+        while True:
+            self._resend_overdue()
+            while len(self._in_flight) < IN_FLIGHT_MAX:
+                batch = self.spool.take()
+                if batch is None:
+                    break
+                self._send(batch, self._preferred)
+            sleep(BATCH_AGE_S)
+
+    def _send(self, batch: Batch, server: int) -> None:
+        self._in_flight[batch.id.seq] = _InFlight(batch, server, monotonic())
+        try:
+            # Never waiting: a server that is away must not hold up the others.
+            self._sockets[server].send_multipart(encode_batch(batch), flags=NOBLOCK)
+        except (Again, ZMQError):
+            # Overdue at once, so it goes to the next server on the next turn.
+            self._in_flight[batch.id.seq].sent_at = 0.0
+
+    def _resend_overdue(self) -> None:
+        now = monotonic()
+        for entry in list(self._in_flight.values()):
+            if now - entry.sent_at < ACK_S_MAX:
+                continue
+            following = (entry.server + 1) % len(self._sockets)
+            if self._preferred == entry.server:
+                self._preferred = following
+            again = Batch(
+                entry.batch.id, entry.batch.lines, entry.batch.body, entry.batch.attempt + 1
+            )
+            self._send(again, following)
+
+    def _listen(self, index: int) -> None:
+        socket = self._sockets[index]
+        while True:
+            frames = socket.recv_multipart()
+            try:
+                ack = decode_ack(frames)
+            except BadBatch as exc:
+                _log.warning("a log server sent something odd: %s", exc)
+                continue
+            entry = self._in_flight.get(ack.seq)
+            if entry is None or ack.epoch != self.spool.epoch:
+                continue
+            if ack.status == "busy":
+                entry.sent_at = 0.0
+                continue
+            if ack.status == "refused":
+                # For ever: sending it again would be refused again.
+                self.refused += 1
+                _log.error("a log server refused a batch of %d lines: %s", entry.batch.lines,
+                           ack.detail)  # fmt: skip
+            del self._in_flight[ack.seq]
+            self.spool.forget(ack.seq)
