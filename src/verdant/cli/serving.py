@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ __all__ = ["end_with_parent", "serve_balancer", "serve_logs", "wait_for_signal"]
 
 # prctl(2).
 _PR_SET_PDEATHSIG = 1
+
+# Mantrid's figure: ten thousand clients, their backends, and room.
+FILES_MAX = 102_400
 
 # What the last access-log lines get to reach a server; the whole stack stops within five seconds.
 FLUSH_S = 1.0
@@ -54,6 +58,7 @@ def wait_for_signal(ready: Callable[[], object]) -> None:
 
 def serve_balancer(config: StackConfig, ready: Callable[[], object]) -> None:
     """Run the balancer, its access log shipped to the configured log servers. Parks."""
+    _raise_file_limit()
     shipper: Shipper | None = None
     note: Callable[[AccessRecord], object] | None = None
     if config.logs.server:
@@ -70,6 +75,13 @@ def serve_balancer(config: StackConfig, ready: Callable[[], object]) -> None:
         service.stop()
         if shipper is not None:
             shipper.stop(FLUSH_S)
+
+
+def _raise_file_limit() -> None:
+    # A connection is a descriptor, a proxied one two: the usual soft limit of 1024 is 500 clients.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _access_sink(spool: Spool, app: str) -> Callable[[AccessRecord], object]:

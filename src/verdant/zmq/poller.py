@@ -96,3 +96,7 @@ def _cancel(threads: list[GreenThread[None]]) -> None:
         thread.cancel()
     for thread in threads:
         thread.join()
+
+
+# pyzmq's own hook for `socket.poll()`. Set from here, so that socket.py needs no poller.
+Socket._poller_class = Poller  # noqa: SLF001

@@ -221,14 +221,6 @@ class Socket(zmq.Socket[bytes]):
 
     getsockopt = get
 
-    def poll(self, timeout: int | None = None, flags: int = zmq.POLLIN) -> int:
-        """As pyzmq's: wait at most `timeout` milliseconds for `flags`. Parks."""
-        from verdant.zmq.poller import Poller
-
-        poller = Poller()
-        poller.register(self, flags)
-        return int(dict(poller.poll(timeout)).get(self, 0))
-
     def close(self, linger: int | None = None) -> None:
         """As pyzmq's; everybody who waits gets ENOTSOCK. Does not park."""
         readiness, self._readiness = self._readiness, None
