@@ -1,1 +1,72 @@
-"""Verdant."""
+"""Verdant: green threads, ZeroMQ in them, a balancer that holds requests, logs that are not lost.
+
+The public face of the runtime. What needs sockets is looked up on first use, so that
+`import verdant` costs no more than the green threads themselves.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from verdant.core import (
+    Cancelled,
+    GreenPool,
+    GreenThread,
+    TimedOut,
+    Timeout,
+    WasCancelled,
+    on_unhandled,
+    run_in_worker,
+    sleep,
+    spawn,
+    spawn_after,
+)
+from verdant.errors import VerdantError
+from verdant.sync import (
+    BoundedSemaphore,
+    Event,
+    LifoQueue,
+    Lock,
+    Pool,
+    PriorityQueue,
+    Queue,
+    RLock,
+    Semaphore,
+)
+
+if TYPE_CHECKING:
+    from verdant.net import connect, listen, serve
+
+__all__ = [
+    "BoundedSemaphore",
+    "Cancelled",
+    "Event",
+    "GreenPool",
+    "GreenThread",
+    "LifoQueue",
+    "Lock",
+    "Pool",
+    "PriorityQueue",
+    "Queue",
+    "RLock",
+    "Semaphore",
+    "TimedOut",
+    "Timeout",
+    "VerdantError",
+    "WasCancelled",
+    "connect",
+    "listen",
+    "on_unhandled",
+    "run_in_worker",
+    "serve",
+    "sleep",
+    "spawn",
+    "spawn_after",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("connect", "listen", "serve"):
+        return getattr(import_module("verdant.net"), name)
+    raise AttributeError(f"module 'verdant' has no attribute {name!r}")

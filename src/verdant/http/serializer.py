@@ -50,6 +50,11 @@ _remove_hop_by_hop = re.compile(
     rb"|proxy-[!#$%&'*+.^_`|~0-9A-Za-z-]++):[^\r]*+",
     re.IGNORECASE,
 ).sub
+_has_hop_by_hop = re.compile(
+    rb"\r\n(?:connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|proxy-)",
+    re.IGNORECASE,
+).search
+_KEEP_ALIVE = b"\r\nConnection: keep-alive"
 _find_connection = re.compile(rb"\r\nconnection:([^\r]*+)", re.IGNORECASE).findall
 _is_target = re.compile(rb'[!"$-~]+').fullmatch
 _is_reason = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
@@ -204,7 +209,12 @@ def forwarded_response_head(
     Framing is the caller's: a chunked or until-close body needs `Transfer-Encoding: chunked` in
     `extra` when the client speaks HTTP/1.1, and the end of the connection when it does not.
     """
-    head = _end_to_end(response.head) if response.hop_by_hop else response.head
+    head = response.head
+    if response.hop_by_hop:
+        # What nginx and most others say, and often all that has to go.
+        head = head.replace(_KEEP_ALIVE, b"", 1)
+        if _has_hop_by_hop(head) is not None:
+            head = _end_to_end(head)
     if upgrade and response.upgrade is not None:
         extra += b"\r\nConnection: Upgrade\r\nUpgrade: " + response.upgrade
     if without is not None:
