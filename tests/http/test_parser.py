@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import h11
 import httptools
 import pytest
@@ -109,12 +107,13 @@ def test_accepted_heads_mean_the_same_to_llhttp_and_h11(
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_a_request_or_refused(data: bytes) -> None:
     for head in (data, b"GET / HTTP/1.1\r\nHost: a\r\n" + data):
-        accepted = None
-        with contextlib.suppress(BadRequest):
-            accepted = parse_request_head(head)
-        if accepted is not None:
+        try:
+            accepted = parse_request_head(head).head
+        except BadRequest:
+            accepted = b""
+        if accepted:
             # What we accept, llhttp accepts.
-            httptools.HttpRequestParser(object()).feed_data(accepted.head + b"\r\n\r\n")
+            httptools.HttpRequestParser(object()).feed_data(accepted + b"\r\n\r\n")
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=6), st.integers(1, 9))
