@@ -123,12 +123,12 @@ def test_chunks_round_trip_however_they_are_cut(pieces: list[bytes], step: int) 
     got: list[bytes] = []
     rest = b""
     for at in range(0, len(wire), step):
-        if decoder.finished:
+        was_finished = decoder.finished
+        if was_finished:
             rest += wire[at : at + step]
-        else:
-            got += decoder.feed(wire[at : at + step])
-            if decoder.finished:
-                rest = decoder.rest()
+            continue
+        got += decoder.feed(wire[at : at + step])
+        rest += decoder.rest() if decoder.finished else b""
     assert b"".join(got) == b"".join(pieces)
     assert rest == b"next"
 
