@@ -37,6 +37,7 @@ from verdant.sync import (
 
 if TYPE_CHECKING:
     from verdant.net import connect, listen, serve
+    from verdant.patcher import monkey_patch
 
 __all__ = [
     "BoundedSemaphore",
@@ -57,6 +58,7 @@ __all__ = [
     "WasCancelled",
     "connect",
     "listen",
+    "monkey_patch",
     "on_unhandled",
     "run_in_worker",
     "serve",
@@ -69,4 +71,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in ("connect", "listen", "serve"):
         return getattr(import_module("verdant.net"), name)
+    if name == "monkey_patch":
+        return import_module("verdant.patcher").monkey_patch
     raise AttributeError(f"module 'verdant' has no attribute {name!r}")

@@ -131,6 +131,22 @@ def sample_site(port: int, parent_pid: int | None, ready_fd: int | None) -> None
     serve_sample(port, _readiness(parent_pid, ready_fd))
 
 
+@main.command(
+    epilog=_example("verdant run crawler.py --depth 2"),
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("script", type=click.Path(exists=True, dir_okay=False, readable=True))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...")
+def run(script: str, arguments: tuple[str, ...]) -> None:
+    """Run SCRIPT with the standard library patched: its blocking calls park green threads.
+
+    The exit code is the script's own.
+    """
+    # A new program in this process: whatever this command line has imported stays unseen by it.
+    program = [sys.executable, "-m", "verdant.cli.run", script, *arguments]
+    os.execv(sys.executable, program)
+
+
 # Rules and statistics.
 
 _management = click.option(
