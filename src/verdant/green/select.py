@@ -161,13 +161,12 @@ def _until(
     ask: Callable[[], list[T]], masks: Mapping[int, int], timeout_s: float | None
 ) -> list[T]:
     """Ask until there is an answer, parked in between. An empty one means that time is up."""
+    # A loop that only ever asks, or that finds a descriptor ready each time, would keep every other
+    # green thread from running: among them the one that it wants an answer from.
+    sleep(0)
     found = ask()
-    if found:
+    if found or (timeout_s is not None and timeout_s <= 0):
         return found
-    if timeout_s is not None and timeout_s <= 0:
-        # A loop that only ever asks would keep every other green thread from running.
-        sleep(0)
-        return ask()
     deadline = None if timeout_s is None else monotonic() + timeout_s
     while True:
         left_s = None if deadline is None else deadline - monotonic()
