@@ -6,10 +6,8 @@ Promise   the whole surface of the stdlib's class with its meaning, timeouts inc
 Not here  names (dns.py), TLS (ssl.py), buffering (net/).
 
 The descriptor is non-blocking from the first moment and registered on its first wait, once, for
-both directions (core/watch.py has the rule). `recv` carries the short-read rule: a stream that
-gave fewer bytes than asked is drained, so the next call parks at once instead of paying for EAGAIN
-and its exception. The rule holds for plain stream `recv` without flags alone; every other call
-tries, is told EAGAIN, and parks.
+both directions (core/watch.py). A plain stream `recv` without flags goes by the short-read rule
+(core/loops.py); every other call tries, is told EAGAIN, and parks.
 """
 
 from __future__ import annotations
@@ -135,17 +133,15 @@ class socket(_stdlib.socket):
         watch = self._watch
         if flags or watch is None or self._timeout_s is not None or not self._stream:
             return self._until_readable(_recv, bufsize, flags)
-        while True:
-            if not watch.readable:
-                watch.wait_readable()
-            try:
-                data = _recv(self, bufsize)
-            except BlockingIOError:
-                watch.readable = False
-                continue
-            if 0 < len(data) < bufsize and not watch.gone:
-                watch.readable = False
-            return data
+        return watch.read(bufsize)
+
+    def stream_calls(self) -> tuple[Callable[[int], bytes], Callable[[bytes], None]]:
+        """`recv` and `sendall` without flags and timeouts, for a connected stream's owner.
+
+        One call less per message than the socket's own. They end with EBADF when it is closed.
+        """
+        watch = self._watched()
+        return watch.read, watch.write_all
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """As in the stdlib. Parks."""

@@ -76,6 +76,10 @@ class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed nar
         """As in the stdlib. Parks."""
         return self._until_done(super().send, data, flags)
 
+    def stream_calls(self) -> tuple[Callable[[int], bytes], Callable[[bytes], None]]:
+        """`recv` and `sendall`, for the stream's owner: there is no shorter way through TLS."""
+        return self.recv, self.sendall
+
     def unwrap(self) -> _plain.socket:
         """As in the stdlib. Parks until the peer has closed its side of the TLS session too."""
         return self._until_done(super().unwrap)
