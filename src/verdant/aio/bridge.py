@@ -124,6 +124,10 @@ class _Crossing(Generic[T]):
             and task.exception() is exc
         )
 
+    def forsake(self) -> None:
+        """Let the green thread wait for ever. In its own hub, at the program's end."""
+        self._waiter = None
+
     def abandon(self) -> None:
         """Nothing will come any more. In the loop's thread, after the loop."""
         if inspect.iscoroutine(self._awaitable) and self._task is None:

@@ -29,7 +29,6 @@ from verdant.core import GreenThread, current_hub
 from verdant.core.originals import set_wakeup_fd
 
 if TYPE_CHECKING:
-    import socket
     from collections import deque
     from collections.abc import Callable
     from concurrent.futures import Executor, ThreadPoolExecutor
@@ -47,6 +46,9 @@ class Crossing(Protocol):
     def abandon(self) -> None:
         """The loop has ended: nothing will come any more. Does not park."""
 
+    def forsake(self) -> None:
+        """Wake nobody when it ends: the program does. Does not park."""
+
     def carries(self, exc: BaseException) -> bool:
         """True when `exc` is what the waiting green thread is about to be told."""
 
@@ -55,7 +57,6 @@ class Loop(asyncio.SelectorEventLoop):
     """asyncio's selector loop, parked on the hub of the native thread that makes it."""
 
     # What the stdlib's classes keep and typeshed does not list.
-    _csock: socket.socket
     _default_executor: ThreadPoolExecutor | None
     _handle_signal: Callable[[int], None]
     _ready: deque[asyncio.Handle]
@@ -67,6 +68,8 @@ class Loop(asyncio.SelectorEventLoop):
         self.serving = True
         # Who waits for this loop.
         self.crossings: set[Crossing] = set()
+        # True when nobody had a wake-up descriptor, so that asyncio's own stays for signals.
+        self._wakes_by_itself = False
         self._hub_selector = HubSelector(self._report_stray)
         super().__init__(self._hub_selector)
 
@@ -118,7 +121,9 @@ class Loop(asyncio.SelectorEventLoop):
             signal.signal(sig, self._on_signal)
             signal.siginterrupt(sig, False)
         finally:
-            if previous != -1:
+            if previous == -1:
+                self._wakes_by_itself = True
+            elif not self._wakes_by_itself:
                 set_wakeup_fd(previous, warn_on_full_buffer=False)
 
     def remove_signal_handler(self, sig: int) -> bool:
@@ -130,7 +135,7 @@ class Loop(asyncio.SelectorEventLoop):
         try:
             return super().remove_signal_handler(sig)
         finally:
-            if previous != self._csock.fileno() or self._signal_handlers:
+            if not self._wakes_by_itself or self._signal_handlers:
                 set_wakeup_fd(previous, warn_on_full_buffer=False)
 
     def _on_signal(self, signum: int, _: FrameType | None) -> None:

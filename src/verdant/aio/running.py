@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import inspect
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -253,6 +254,18 @@ def stop(timeout: float | None = STOP_S) -> bool:
 def _stop_at_exit() -> None:
     found = _slot.background
     if found is not None and found[0].serving:
+        loop = found[0]
         # Its threads have been waited for already, and no more can be started now.
-        found[0].drop_default_executor()
+        loop.drop_default_executor()
+        # Green threads that are parked when the program ends are not heard of again, here too.
+        for crossing in loop.crossings:
+            crossing.forsake()
     stop()
+
+
+def _forget_after_fork() -> None:
+    # The parent's loop stands on a descriptor that both processes share: the child needs another.
+    _slot.background = None
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
