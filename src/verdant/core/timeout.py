@@ -3,7 +3,8 @@
 Place     core; above parking it is only a timer that interrupts.
 Promise   the exception comes at a wait inside the block, never after it: leaving the block takes
           back what has fired but was not raised. Nested scopes each raise themselves, so the
-          `except` that catches tells which bound was met.
+          `except` that catches tells which bound was met. What is inside cannot mistake it for an
+          error of its own.
 Not here  bounds on a single wait (the `timeout` argument that most waits have).
 
     try:
@@ -11,6 +12,11 @@ Not here  bounds on a single wait (the `timeout` argument that most waits have).
             answer = socket.recv()
     except Timeout:
         give_up()
+
+The wait itself raises `Expired`, a BaseException; on the block's edge that becomes the scope. A
+scope raised at the wait would be an OSError there, like every TimeoutError, and what a library does
+with those is retry the call or report a broken connection: redis-py, psycopg and PyMySQL all do,
+and the bound would be lost. asyncio and trio draw the same line with their cancellation.
 """
 
 from __future__ import annotations
@@ -26,14 +32,22 @@ if TYPE_CHECKING:
     from verdant.core.parking import Parkable
     from verdant.core.timers import Timer
 
-__all__ = ["Timeout"]
+__all__ = ["Expired", "Timeout"]
+
+
+class Expired(BaseException):
+    """Raised at a wait inside a `Timeout` block whose time is up; outside it is the `Timeout`.
+
+    Nobody's fault: let it pass. A `BaseException`, so that no `except Exception` keeps it.
+    """
 
 
 class Timeout(TimedOut):
-    """A context manager that raises itself inside its block after `seconds`.
+    """A context manager that ends its block after `seconds` by raising itself.
 
-    `seconds`: the bound, or None for no bound. `exception`: raised instead of the scope itself,
-    or False to leave the block silently (see `expired` afterwards). Does not park.
+    `seconds`: the bound, or None for no bound. `exception`: raised at the wait inside, as it is,
+    instead of the scope itself; or False to leave the block silently (see `expired` afterwards).
+    Does not park.
     """
 
     def __init__(
@@ -45,7 +59,7 @@ class Timeout(TimedOut):
         self.seconds = seconds
         self.expired = False
         self._silent = exception is False
-        self._raises: BaseException = self
+        self._raises: BaseException = Expired(str(self))
         if isinstance(exception, BaseException):
             self._raises = exception
         elif isinstance(exception, type):
@@ -67,7 +81,12 @@ class Timeout(TimedOut):
         traceback: TracebackType | None,
     ) -> bool:
         self.cancel()
-        return self._silent and exc is self
+        if isinstance(exc, Expired) and exc is self._raises:
+            if self._silent:
+                return True
+            # With the frames of the wait, and without a second traceback that says the same.
+            raise self.with_traceback(traceback) from None
+        return False
 
     def cancel(self) -> None:
         """Lift the bound; the block goes on without one. Does not park."""
