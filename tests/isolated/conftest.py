@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Long enough for the slowest machine; a program that blocks its hub never ends, and fails here.
-PROGRAM_S = 15
+PROGRAM_S = 60
 
 PROLOGUE = """
 from verdant.patcher import monkey_patch

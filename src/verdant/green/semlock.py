@@ -15,8 +15,8 @@ still get. Green threads of one process wait for each other first, so that one s
 
 from __future__ import annotations
 
-from _multiprocessing import SemLock as _SemLock
-from typing import TYPE_CHECKING, ClassVar, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, cast
 
 from verdant.core import monotonic
 from verdant.core.originals import allocate_lock, start_new_thread
@@ -27,6 +27,35 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["SemLock"]
+
+
+class _Native(Protocol):
+    """What the stdlib's C offers; it has no stub."""
+
+    handle: int
+    maxvalue: int
+    name: str | None
+
+    def acquire(self, block: bool, timeout: float | None = None, /) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def _get_value(self) -> int: ...
+
+    def _is_zero(self) -> bool: ...
+
+
+class _NativeMaker(Protocol):
+    SEM_VALUE_MAX: int
+
+    def __call__(
+        self, kind: int, value: int, maxvalue: int, name: str, unlink: bool
+    ) -> _Native: ...
+
+    def _rebuild(self, handle: int, kind: int, maxvalue: int, name: str | None) -> _Native: ...
+
+
+_SemLock = cast("_NativeMaker", import_module("_multiprocessing").SemLock)
 
 # As in the stdlib's C; the other kind counts permits.
 RECURSIVE_MUTEX = 0
@@ -39,7 +68,7 @@ SLICE_S = 1.0
 class _StandIn:
     """A native thread that takes a permit of `native` for one green thread."""
 
-    def __init__(self, native: _SemLock, timeout_s: float | None) -> None:
+    def __init__(self, native: _Native, timeout_s: float | None) -> None:
         self._native = native
         self._deadline = None if timeout_s is None else monotonic() + timeout_s
         # Guards the two below: a permit must not come in between a look and a farewell.
@@ -65,18 +94,25 @@ class _StandIn:
 
     def _run(self) -> None:
         # In the native thread.
-        while not self._abandoned:
+        while self._is_wanted():
             left_s = SLICE_S if self._deadline is None else self._deadline - monotonic()
             taken = self._native.acquire(True, max(0.0, min(SLICE_S, left_s)))
             if not taken and (self._deadline is None or left_s > SLICE_S):
                 continue
-            with self._guard:
-                if not self._abandoned:
-                    self._taken = taken
-                    self._waiter.wake()
-                    return
-            if taken:
+            if not self._deliver(taken) and taken:
                 self._native.release()
+            return
+
+    def _is_wanted(self) -> bool:
+        return not self._abandoned
+
+    def _deliver(self, taken: bool) -> bool:
+        with self._guard:
+            if self._abandoned:
+                return False
+            self._taken = taken
+            self._waiter.wake()
+            return True
 
 
 class SemLock:
@@ -90,7 +126,7 @@ class SemLock:
         # Always the kind that counts: the other one knows native threads only.
         self._adopt(_SemLock(SEMAPHORE, value, maxvalue, name, unlink), kind)
 
-    def _adopt(self, native: _SemLock, kind: int) -> None:
+    def _adopt(self, native: _Native, kind: int) -> None:
         self._native = native
         self.kind = kind
         self._turn = Lock()
