@@ -54,7 +54,7 @@ SENDFILE_BYTES = 1 << 20
 class socket(_stdlib.socket):
     """A socket whose waits park the green thread. Constructor and calls as in the stdlib."""
 
-    __slots__ = ("_stream", "_timeout_s", "_watch")
+    __slots__ = ("_lent", "_stream", "_timeout_s", "_watch")
 
     def __init__(
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
@@ -62,6 +62,8 @@ class socket(_stdlib.socket):
         super().__init__(family, type, proto, fileno)
         self._timeout_s: float | None = _stdlib.getdefaulttimeout()
         self._watch: FdWatch | None = None
+        # True when a TLS socket is about to take the descriptor over.
+        self._lent = False
         # `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC beside the kind.
         self._stream = _type(self) & 0xF == _STREAM
         if type != -1 and type & getattr(_stdlib, "SOCK_NONBLOCK", 0):
@@ -300,9 +302,15 @@ class socket(_stdlib.socket):
         super()._real_close(*args)  # type: ignore[misc]
 
     def detach(self) -> int:
-        """As in the stdlib."""
+        """As in the stdlib: what a caller takes for blocking is so from now on for everybody."""
         self._forget()
+        if self._timeout_s is None and not self._lent and self.fileno() >= 0:
+            _setblocking(self, True)
         return super().detach()
+
+    def lend(self, lent: bool) -> None:
+        """Say that `detach()` will leave the descriptor to another green socket, or no longer."""
+        self._lent = lent
 
     def shutdown(self, how: int, /) -> None:
         """As in the stdlib."""
