@@ -1,17 +1,30 @@
 """HTTP/1.1: strict heads, bodies, connections, a server loop, a client and its pool."""
 
 from verdant.http.client import ClientConnection, request
-from verdant.http.connection import ServerConnection, http_date
+from verdant.http.connection import (
+    HEAD_S_MAX,
+    IDLE_S_MAX,
+    STALLED_S_MAX,
+    ServerConnection,
+    http_date,
+)
 from verdant.http.deadlines import Deadlines
 from verdant.http.errors import BadRequest, BadResponse, ConnectionLost, HttpError
 from verdant.http.headers import Field, Headers
 from verdant.http.messages import Request, Response, ResponseHead
-from verdant.http.parser import ChunkedDecoder, parse_request_head, parse_response_head
+from verdant.http.parser import (
+    HEAD_BYTES_MAX,
+    TARGET_BYTES_MAX,
+    ChunkedDecoder,
+    parse_request_head,
+    parse_response_head,
+)
 from verdant.http.pool import ConnectionPool
 from verdant.http.reader import ByteStream, MessageReader
 from verdant.http.serializer import (
     LAST_CHUNK,
     chunk,
+    date_line,
     forwarded_request_head,
     forwarded_response_head,
     reason_phrase,
@@ -21,7 +34,12 @@ from verdant.http.serializer import (
 from verdant.http.server import HttpServer, serve_connection
 
 __all__ = [
+    "HEAD_BYTES_MAX",
+    "HEAD_S_MAX",
+    "IDLE_S_MAX",
     "LAST_CHUNK",
+    "STALLED_S_MAX",
+    "TARGET_BYTES_MAX",
     "BadRequest",
     "BadResponse",
     "ByteStream",
@@ -40,6 +58,7 @@ __all__ = [
     "ResponseHead",
     "ServerConnection",
     "chunk",
+    "date_line",
     "forwarded_request_head",
     "forwarded_response_head",
     "http_date",
