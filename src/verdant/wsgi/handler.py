@@ -70,7 +70,7 @@ def wsgi_handler(
         ends = _ends_of(connection) if memory is None else memory[2]
         found = make_environ(request, *ends, errors=errors, extra=environ)
         found["wsgi.file_wrapper"] = FileWrapper
-        # For what WSGI has no words for: WebSockets (websocket.py), or anything else that takes
+        # For what WSGI has no words for: WebSockets (upgrade.py), or anything else that takes
         # the connection over.
         found["verdant.request"] = request
         found["verdant.connection"] = connection
