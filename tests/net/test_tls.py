@@ -225,7 +225,8 @@ def test_a_slow_handshake_keeps_nobody_waiting_and_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "alert"), [(b"GET / HTTP/1.1\r\n\r\n", b""), (b"\x16\x03\x01\x00\x02zz", b"\x15")]
+    ("data", "alert"),
+    [(b"GET / HTTP/1.1\r\n\r\n", b""), (b"\x16\x03\x01\x00\x06\x01\x00\x00\x02zz", b"\x15")],
 )
 def test_a_client_that_speaks_no_tls_is_let_go(data: bytes, alert: bytes) -> None:
     with serving(lambda _: None) as address:
