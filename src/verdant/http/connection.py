@@ -63,9 +63,9 @@ class ServerConnection(MessageReader):
     """One client's connection. `request` is the one being answered.
 
     closing: no other request will be answered after this one. idle: between requests. lost: the
-    client is gone, which is no fault of whoever answers it. taken_over: it carries another protocol
-    now. when_stopping: called, once, when the server begins to stop; must not park. memory: for
-    what a handler wants to keep from one request to the next.
+    client is gone, which is no fault of whoever answers it. taken_over: what answers the present
+    request has written to the stream by itself. when_stopping: called, once, when the server begins
+    to stop; must not park. memory: for what a handler wants to keep from one request to the next.
     """
 
     __slots__ = (

@@ -158,7 +158,10 @@ def _ask(
     try:
         result = application(variables, answer.start)
         try:
-            if not connection.taken_over:
+            if connection.taken_over:
+                # The application spoke to the client itself; the next request is another matter.
+                connection.taken_over = False
+            else:
                 answer.send(result)
         finally:
             close = getattr(result, "close", None)
