@@ -71,6 +71,7 @@ class ServerConnection(MessageReader):
     __slots__ = (
         "_continue_due",
         "_deadlines",
+        "_head",
         "_sending",
         "bytes_received",
         "bytes_sent",
@@ -120,6 +121,8 @@ class ServerConnection(MessageReader):
         self._deadlines = deadlines
         self._continue_due = False
         self._sending = False
+        # As it came: `request.head` may be less.
+        self._head = b""
 
     def read_request(self) -> Request | None:
         """The next request's head, or None when the client is done. Parks.
@@ -146,10 +149,11 @@ class ServerConnection(MessageReader):
             return None
         self.bytes_received = len(head) + 4
         request = self.request
-        if request is None or request.head != head:
+        if request is None or head != self._head:
             # Else a client that repeats itself, as programs do: a request is a value, so the one
             # that was parsed before is this one too.
             request = self.request = parse_request_head(head)
+            self._head = head
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
             self._continue_due = request.expect_continue
