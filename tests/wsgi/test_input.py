@@ -44,9 +44,6 @@ class Memory:
 
     def close(self) -> None: ...
 
-    def is_stale(self) -> bool:
-        return False
-
 
 def input_of(head: bytes, pieces: list[bytes], limit: int | None = None) -> tuple[Input, Memory]:
     stream = Memory([b"POST / HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n", *pieces])
