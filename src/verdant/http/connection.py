@@ -37,6 +37,10 @@ STALLED_S_MAX = 60.0
 # From a head's first byte to its last: slower than that is an attack.
 HEAD_S_MAX = 10.0
 
+# A head that is kept to be compared with the next one: clients choose it, and idle connections are
+# many.
+HEAD_BYTES_REMEMBERED_MAX = 4096
+
 # Sent at once, at the most: a client that takes this much within STALLED_S_MAX is slow, not gone.
 SEND_BYTES = 256 * 1024
 
@@ -153,7 +157,7 @@ class ServerConnection(MessageReader):
             # Else a client that repeats itself, as programs do: a request is a value, so the one
             # that was parsed before is this one too.
             request = self.request = parse_request_head(head)
-            self._head = head
+            self._head = head if len(head) <= HEAD_BYTES_REMEMBERED_MAX else b""
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
             self._continue_due = request.expect_continue
