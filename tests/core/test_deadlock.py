@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from core.programs import run
 
 # In processes of their own: pytest has handlers and native threads, and so would never be accused.
@@ -43,9 +42,7 @@ STUCK = {
         "'main' waits in Event.wait",
     ),
     "a pool that is full of itself": (
-        "pool = GreenPool(1)\n"
-        "def again(): pool.spawn(again)\n"
-        "pool.spawn(again)\npool.waitall()",
+        "pool = GreenPool(1)\ndef again(): pool.spawn(again)\npool.spawn(again)\npool.waitall()",
         "'main' waits in GreenPool.waitall",
     ),
 }

@@ -58,19 +58,24 @@ def test_the_first_error_cancels_the_others_and_the_block() -> None:
         finally:
             ended.append("sibling")
 
-    with pytest.raises(ExceptionGroup) as caught:
+    waiting: list[GreenThread[None]] = []
+
+    def block() -> None:
         with TaskGroup("mine") as group:
-            waiting = group.spawn(sibling)
+            waiting.append(group.spawn(sibling))
             group.spawn(fail, ValueError("first"))
             try:
                 Event().wait()
             finally:
                 ended.append("block")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        block()
     assert [str(exc) for exc in caught.value.exceptions] == ["first"]
     assert "mine" in str(caught.value)
     assert sorted(ended) == ["block", "sibling"]
     with pytest.raises(WasCancelled):
-        waiting.wait()
+        waiting[0].wait()
 
 
 def test_errors_of_threads_and_block_come_together() -> None:
@@ -80,7 +85,7 @@ def test_errors_of_threads_and_block_come_together() -> None:
         except Cancelled:
             raise KeyError("second") from None
 
-    with pytest.raises(ExceptionGroup) as caught, TaskGroup() as group:
+    with pytest.raises(ExceptionGroup) as caught, TaskGroup() as group:  # noqa: PT012 - the block
         group.spawn(fail_when_cancelled)
         sleep(0)
         raise ValueError("first")
@@ -192,7 +197,7 @@ def test_errors_of_an_interrupted_block_are_reported() -> None:
 
 
 def test_a_child_that_wants_the_program_to_end_is_not_wrapped() -> None:
-    with pytest.raises(SystemExit), TaskGroup() as group:
+    with pytest.raises(SystemExit), TaskGroup() as group:  # noqa: PT012 - the block
         group.spawn(fail, SystemExit(3))
         Event().wait()
 
@@ -207,7 +212,7 @@ def test_groups_nest() -> None:
         finally:
             ended.append("inner")
 
-    with pytest.raises(ExceptionGroup) as caught, TaskGroup("outer") as outer:
+    with pytest.raises(ExceptionGroup) as caught, TaskGroup("outer") as outer:  # noqa: PT012
         outer.spawn(inner)
         outer.spawn(inner)
         sleep(0)
@@ -233,7 +238,7 @@ def test_a_group_is_entered_once_and_takes_nobody_when_it_ends() -> None:
                 ending.spawn(sleep)
             raise
 
-    with pytest.raises(ExceptionGroup), TaskGroup() as ending:
+    with pytest.raises(ExceptionGroup), TaskGroup() as ending:  # noqa: PT012 - the block
         ending.spawn(late)
         sleep(0)
         raise ValueError
@@ -254,7 +259,9 @@ STEP = st.sampled_from(["return", "fail", "wait", "cancel parent", "timeout"])
 
 
 @given(st.lists(STEP, max_size=8), st.integers(0, 3))
-def test_whatever_happens_no_child_outlives_its_group(steps: list[str], turns: int) -> None:
+def test_whatever_happens_no_child_outlives_its_group(  # noqa: C901 - a model and its steps
+    steps: list[str], turns: int
+) -> None:
     alive = 0
     permits = Semaphore(0)
 
@@ -287,8 +294,7 @@ def test_whatever_happens_no_child_outlives_its_group(steps: list[str], turns: i
                 for _ in range(turns):
                     sleep(0)
         except ExceptionGroup as exc:
-            assert all(isinstance(error, ValueError) for error in exc.exceptions)
-            return "errors"
+            return "errors" if exc.split(ValueError)[1] is None else f"others: {exc!r}"
         finally:
             assert alive == 0
         return "ended"
@@ -298,6 +304,7 @@ def test_whatever_happens_no_child_outlives_its_group(steps: list[str], turns: i
     if thread.exception is not None:
         assert isinstance(thread.exception, Cancelled)
         assert "cancel parent" in steps
-    elif thread.wait() == "errors":
+    elif thread.wait() != "ended":
+        assert thread.wait() == "errors"
         assert "fail" in steps
     assert alive == 0

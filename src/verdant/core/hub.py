@@ -273,8 +273,8 @@ class _Guard:
         # by themselves.
         if not is_finalizing():
             self._hub.close()
-            # Ends the loop, which would else be a suspended greenlet that can neither run nor go. In
-            # a forked child it is another native thread that comes here, and cannot.
+            # Ends the loop, which would else be a suspended greenlet that can neither run nor go.
+            # In a forked child it is another native thread that comes here, and cannot.
             if get_ident() == self._hub.thread_ident:
                 self._hub.greenlet.throw(GreenletExit)
 

@@ -43,19 +43,24 @@ def _parsed(address: Address) -> TcpAddress | UnixAddress:
 
 
 def listen(
-    address: Address, *, backlog: int = BACKLOG_CONNECTIONS, reuse_port: bool = False
+    address: Address,
+    *,
+    backlog: int = BACKLOG_CONNECTIONS,
+    reuse_port: bool = False,
+    unix_mode: int | None = None,
 ) -> socket:
     """A listening green socket.
 
     `address`: "127.0.0.1:8000", "[::1]:8000", "*:8000" (IPv4 and IPv6), "unix:/path", or a pair;
     port 0 takes a free one. `backlog`: connections that may wait to be accepted. `reuse_port`:
-    let several processes share the port (socket(7), SO_REUSEPORT).
+    let several processes share the port (socket(7), SO_REUSEPORT). `unix_mode`: permissions of a
+    unix socket's file, such as 0o600; who may write it may connect. The umask's when left out.
     Raises `AddressUnusable`. Parks only while a host name is looked up.
     """
     where = _parsed(address)
     try:
         if isinstance(where, UnixAddress):
-            return _listen_unix(where.path, backlog)
+            return _listen_unix(where.path, backlog, unix_mode)
         return _listen_tcp(where, backlog, reuse_port)
     except OSError as exc:
         raise AddressUnusable(f"cannot listen on {where}: {_reason(exc)}") from exc
@@ -94,11 +99,14 @@ def _listen_tcp(where: TcpAddress, backlog: int, reuse_port: bool) -> socket:
     return listener
 
 
-def _listen_unix(path: str, backlog: int) -> socket:
+def _listen_unix(path: str, backlog: int, mode: int | None) -> socket:
     listener = socket(_stdlib.AF_UNIX, _stdlib.SOCK_STREAM)
     try:
         _remove_dead_unix_socket(path)
         listener.bind(path)
+        if mode is not None:
+            # Before listen(): until then nobody can connect, whatever the umask allowed.
+            os.chmod(path, mode)
         listener.listen(backlog)
     except BaseException:
         listener.close()
