@@ -38,7 +38,7 @@ test: check
 # Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
 test-deps:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/request_cost.py

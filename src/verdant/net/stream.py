@@ -26,16 +26,17 @@ _poll = select.poll
 class Stream:
     """One connected stream socket. Owns the socket: closing the stream closes it.
 
-    `sendall` is the socket's own bound method: one call less per message.
+    `sendall` is bound to the socket's own call: one call less per message.
     """
 
     __slots__ = ("_recv", "peer", "sendall", "socket")
 
+    sendall: Callable[[bytes], None]
+
     def __init__(self, socket: socket, peer: object = None) -> None:
         self.socket = socket
         self.peer = peer
-        self._recv = socket.recv
-        self.sendall: Callable[[bytes], None] = socket.sendall
+        self._recv, self.sendall = socket.stream_calls()
 
     def recv(self, bytes_max: int) -> bytes:
         """Receive at most `bytes_max` bytes; b"" when no more will come. Parks."""

@@ -18,6 +18,7 @@ from verdant.core.originals import get_ident
 from verdant.errors import VerdantError
 from verdant.green.thread import green_self
 from verdant.patcher.checks import replace_in_stdlib, warn_of_stale_names
+from verdant.patcher.defaults import replace_in_defaults
 from verdant.patcher.locks import convert_locks
 from verdant.patcher.table import TABLE, Row
 
@@ -112,7 +113,9 @@ def _install(rows: list[Row]) -> None:
         and "." not in step[0].target
         and not isinstance(step[2], ModuleType)
     ]
-    replace_in_stdlib({id(before): after for _, _, before, after in shared})
+    replacements = {id(before): after for _, _, before, after in shared}
+    replace_in_stdlib(replacements)
+    replace_in_defaults(replacements)
     if any(row.group == "thread" for row, *_ in steps):
         convert_locks(native_rlock)
     warn_of_stale_names(
