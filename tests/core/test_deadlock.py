@@ -108,9 +108,10 @@ ALIVE = {
     ),
     "a worker": f"run_in_worker(time.sleep, {LATE_S})\nevent.set()",
     "a worker whose caller has left": (
-        f"def late():\n    time.sleep({LATE_S})\n    event.set()\n"
-        "with Timeout(0.001, False):\n    run_in_worker(late)\n"
-        "event.wait()"
+        "begun = Event()\n"
+        f"def late():\n    begun.set()\n    time.sleep({LATE_S})\n    event.set()\n"
+        "caller = spawn(run_in_worker, late)\n"
+        "begun.wait()\ncaller.cancel()\ncaller.join()\nevent.wait()"
     ),
     "a timer": f"spawn_after({LATE_S}, event.set)\nevent.wait()",
     "a descriptor": (
