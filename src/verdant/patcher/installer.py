@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import select as _select
 import threading
+import warnings
 from importlib import import_module
 from types import ModuleType
 from typing import ClassVar
@@ -17,7 +18,7 @@ from typing import ClassVar
 from verdant.core.originals import get_ident
 from verdant.errors import VerdantError
 from verdant.green.thread import green_self
-from verdant.patcher.checks import replace_in_stdlib, warn_of_stale_names
+from verdant.patcher.checks import PatchWarning, replace_in_stdlib, warn_of_stale_names
 from verdant.patcher.defaults import replace_in_defaults
 from verdant.patcher.locks import convert_locks
 from verdant.patcher.table import TABLE, Row
@@ -116,12 +117,20 @@ def _install(rows: list[Row]) -> None:
     replacements = {id(before): after for _, _, before, after in shared}
     replace_in_stdlib(replacements)
     replace_in_defaults(replacements)
+    stale_locks: list[str] = []
     if any(row.group == "thread" for row, *_ in steps):
-        convert_locks(native_rlock)
+        stale_locks = convert_locks(native_rlock)
     warn_of_stale_names(
         {id(before): f"{row.target}.{row.attribute}" for row, _, before, _ in shared},
         _STACK_LEVEL,
     )
+    for place in stale_locks:
+        warnings.warn(
+            f"{place}: a green thread that waits for it stops its native thread, so monkey_patch()"
+            f" must come first",
+            PatchWarning,
+            stacklevel=_STACK_LEVEL - 1,
+        )
 
 
 def is_patched(module: str) -> bool:
