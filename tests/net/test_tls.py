@@ -181,12 +181,12 @@ def test_http_takes_no_cut_body_for_a_whole_one(meant: bool) -> None:
         assert connection.read_response(b"GET").until_close
         got = b""
         if meant:
-            while piece := connection.read_piece():
+            while piece := connection.read_body_piece():
                 got += piece
             assert got == b"until the close"
         else:
             with pytest.raises(TlsBroken):
-                list(iter(connection.read_piece, b""))
+                list(iter(connection.read_body_piece, b""))
         connection.close()
 
 

@@ -39,6 +39,9 @@ class Memory:
 
     def abort(self) -> None: ...
 
+    def is_stale(self) -> bool:
+        return False
+
     def close(self) -> None: ...
 
 

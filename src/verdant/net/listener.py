@@ -80,7 +80,7 @@ def _with_tls(listener: socket, context: ssl.SSLContext) -> socket:
     # The class as the stdlib's own code makes one, without a word to the context, which may be in
     # use elsewhere. No handshake in `accept()`: a slow client would keep all others waiting.
     try:
-        wrapped = SSLSocket._create(  # type: ignore[attr-defined] # noqa: SLF001 - what wrap_socket calls
+        wrapped = SSLSocket._create(  # noqa: SLF001 - what wrap_socket calls
             listener, server_side=True, do_handshake_on_connect=False, context=context
         )
     except BaseException:
