@@ -74,7 +74,7 @@ class BoundedSemaphore(Semaphore):
         super().__init__(value)
         self.original_counter = self.counter
 
-    def release(self, blocking: bool = True) -> Literal[True]:
+    def release(self, blocking: bool = True) -> Literal[True]:  # type: ignore[override]
         """Give a permit back. Raises ValueError when all are back already. Does not park."""
         if self.counter >= self.original_counter:
             raise ValueError("Semaphore released too many times")

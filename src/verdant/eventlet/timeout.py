@@ -3,8 +3,8 @@
 Place     eventlet, over core's `Timeout`.
 Promise   Eventlet's class: a BaseException, so that `except Exception` lets it pass; it raises
           itself, or `exception`, in the green thread that started it, at a wait.
-Differs   leaving the block, or `cancel()`, also takes back a timeout that has fired but was not
-          raised yet: it can never come later, in some other part of the program.
+Differs   a green thread that was woken before the time was up goes on, and its timeout is raised
+          at its next wait: what it was woken with is not lost.
 """
 
 from __future__ import annotations
