@@ -82,7 +82,7 @@ def test_an_exception_may_come_as_exc_info_or_as_a_class() -> None:
         evt.wait()
     other = Event()
     other.send_exception(ValueError)
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         other.wait()
     third = Event()
     third.send(exc=ZeroDivisionError())
@@ -102,9 +102,9 @@ def test_polling() -> None:
     assert evt.poll_exception("no") == "no"
     failed = Event()
     failed.send_exception(OSError())
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         failed.poll()
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         failed.poll_exception()
     assert failed.poll_result("no") == "no"
 

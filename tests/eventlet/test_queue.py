@@ -18,7 +18,8 @@ def test_put_and_get(kind: type[LightQueue]) -> None:
     for item in (2, 1, 3):
         q.put(item)
     assert q.qsize() == 3
-    expected = {LifoQueue: [3, 1, 2], PriorityQueue: [1, 2, 3]}.get(kind, [2, 1, 3])
+    orders: dict[type[LightQueue], list[int]] = {LifoQueue: [3, 1, 2], PriorityQueue: [1, 2, 3]}
+    expected = orders.get(kind, [2, 1, 3])
     assert [q.get() for _ in range(3)] == expected
     assert q.empty()
 
