@@ -11,22 +11,33 @@ from typing import TYPE_CHECKING
 
 from verdant.core import (
     Cancelled,
+    Deadlock,
+    GreenPile,
     GreenPool,
     GreenThread,
+    TaskGroup,
     TimedOut,
     Timeout,
     WasCancelled,
+    WorkerProxy,
+    Workers,
+    dump,
+    dump_on_signal,
     on_unhandled,
     run_in_worker,
     sleep,
     spawn,
     spawn_after,
+    with_timeout,
 )
 from verdant.errors import VerdantError
 from verdant.sync import (
     BoundedSemaphore,
+    Condition,
     Event,
+    Future,
     LifoQueue,
+    LightQueue,
     Lock,
     Pool,
     PriorityQueue,
@@ -36,28 +47,40 @@ from verdant.sync import (
 )
 
 if TYPE_CHECKING:
+    from verdant.green.threading import local
     from verdant.net import connect, listen, serve
     from verdant.patcher import monkey_patch
 
 __all__ = [
     "BoundedSemaphore",
     "Cancelled",
+    "Condition",
+    "Deadlock",
     "Event",
+    "Future",
+    "GreenPile",
     "GreenPool",
     "GreenThread",
     "LifoQueue",
+    "LightQueue",
     "Lock",
     "Pool",
     "PriorityQueue",
     "Queue",
     "RLock",
     "Semaphore",
+    "TaskGroup",
     "TimedOut",
     "Timeout",
     "VerdantError",
     "WasCancelled",
+    "WorkerProxy",
+    "Workers",
     "connect",
+    "dump",
+    "dump_on_signal",
     "listen",
+    "local",
     "monkey_patch",
     "on_unhandled",
     "run_in_worker",
@@ -65,12 +88,15 @@ __all__ = [
     "sleep",
     "spawn",
     "spawn_after",
+    "with_timeout",
 ]
 
 
 def __getattr__(name: str) -> object:
     if name in ("connect", "listen", "serve"):
         return getattr(import_module("verdant.net"), name)
+    if name == "local":
+        return import_module("verdant.green.threading").local
     if name == "monkey_patch":
         return import_module("verdant.patcher").monkey_patch
     raise AttributeError(f"module 'verdant' has no attribute {name!r}")

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import h11
 import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verdant.balancer.forwarding import forward_external
 from verdant.http import (
     BadRequest,
     BadResponse,
     ChunkedDecoder,
     HttpError,
+    Request,
+    ResponseHead,
     chunk,
     forwarded_request_head,
     parse_request_head,
     parse_response_head,
 )
+from verdant.http.parser import _parse_other_request, _parse_other_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = b"\r\nHost: a.test"
 
@@ -102,6 +111,58 @@ def test_accepted_heads_mean_the_same_to_llhttp_and_h11(
     event = connection.next_event()
     assert isinstance(event, h11.Request)
     assert [(bytes(name), bytes(content)) for name, content in event.headers] == ours
+
+
+# Fields with a meaning, and some that only look like them.
+marked = st.sampled_from(
+    [
+        b"Host: a.test", b"host:b.test:80", b"Connection: keep-alive", b"connection:Keep-Alive",
+        b"Connection: close", b"Connection: keep-alive, X-A", b"Content-Length: 5",
+        b"Content-Length: 0", b"Transfer-Encoding: chunked", b"TE: trailers", b"Upgrade: x",
+        b"Expect: 100-continue", b"Proxy-Authorization: x", b"Keep-Alive: 5", b"Trailer: x",
+        b"X-Forwarded-For: 1", b"x_forwarded_proto: https", b"Forwarded: for=1", b"X-Real_IP: 1",
+        b"X-Forwarded: 1", b"X-Forwardedness: 1", b"Hosts: x", b"Te-x: y", b"Accept: */*", b"X-A: ",
+    ]
+)  # fmt: skip
+
+
+def _said(message: Request | ResponseHead) -> dict[str, object]:
+    names = ("minor_version", "content_length", "chunked", "keep_alive", "upgrade")
+    said = {name: getattr(message, name) for name in names}
+    for name in ("method", "target", "host", "has_body", "forwarded", "expect_continue", "status"):
+        said[name] = getattr(message, name, None)
+    said["fields"] = [field for field in message.headers if field[0].lower() != b"connection"]
+    return said
+
+
+def _outcome(parse: Callable[[bytes], Request | ResponseHead], head: bytes) -> object:
+    try:
+        return _said(parse(head))
+    except HttpError as exc:
+        return type(exc), str(exc)
+
+
+@given(st.lists(marked, max_size=6))
+def test_a_plain_head_says_what_the_longer_way_would_say(lines: list[bytes]) -> None:
+    head = b"\r\n".join([b"GET /a?b HTTP/1.1", *lines])
+    longer = _outcome(_parse_other_request, head)
+    assert _outcome(parse_request_head, head) == longer
+    if isinstance(longer, dict):
+        request = parse_request_head(head)
+        assert request.forwarded == (forward_external(head, b"")[0] != head)
+        if request.plain:
+            assert forwarded_request_head(request) == request.head + b"\r\n\r\n"
+
+
+@given(st.lists(marked, max_size=6))
+def test_a_plain_answer_says_what_the_longer_way_would_say(lines: list[bytes]) -> None:
+    head = b"\r\n".join([b"HTTP/1.1 200 OK", *lines])
+    plain = _outcome(parse_response_head, head)
+    longer = _outcome(_parse_other_response, head)
+    if isinstance(longer, dict) and longer["content_length"] is None and not longer["chunked"]:
+        # It ends with its connection: said after either way.
+        longer["keep_alive"] = False
+    assert plain == longer
 
 
 @given(st.binary(max_size=200))

@@ -1,7 +1,9 @@
-"""The runtime: hub, green threads, timeouts, native workers."""
+"""The runtime: hub, green threads, timeouts, native workers, and how to look inside."""
 
 from verdant.core.current import slot
-from verdant.core.greenpool import GreenPool
+from verdant.core.deadlock import Deadlock
+from verdant.core.forking import renew_in_child
+from verdant.core.greenpool import GreenPile, GreenPool
 from verdant.core.greenthread import (
     GreenThread,
     WasCancelled,
@@ -10,34 +12,55 @@ from verdant.core.greenthread import (
     spawn,
     spawn_after,
 )
+from verdant.core.group import TaskGroup
 from verdant.core.hub import Hub, current_hub
+from verdant.core.inspection import dump, dump_on_signal
 from verdant.core.originals import monotonic
-from verdant.core.parking import Parkable, current_thread, interrupt, park, running, unpark
-from verdant.core.timeout import Timeout
+from verdant.core.parking import (
+    Parkable,
+    current_thread,
+    interrupt,
+    park,
+    running,
+    unpark,
+    withdraw,
+)
+from verdant.core.timeout import Timeout, is_interrupt, with_timeout
 from verdant.core.timers import Timer
 from verdant.core.waitqueue import WaitQueue
 from verdant.core.watch import FdWatch, watch_fd
-from verdant.core.workers import run_in_worker
+from verdant.core.workerproxy import WorkerProxy
+from verdant.core.workers import Workers, WorkerStatistics, run_in_worker
 from verdant.errors import Cancelled, TimedOut
 
 __all__ = [
     "Cancelled",
+    "Deadlock",
     "FdWatch",
+    "GreenPile",
     "GreenPool",
     "GreenThread",
     "Hub",
     "Parkable",
+    "TaskGroup",
     "TimedOut",
     "Timeout",
     "Timer",
     "WaitQueue",
     "WasCancelled",
+    "WorkerProxy",
+    "WorkerStatistics",
+    "Workers",
     "current_hub",
     "current_thread",
+    "dump",
+    "dump_on_signal",
     "interrupt",
+    "is_interrupt",
     "monotonic",
     "on_unhandled",
     "park",
+    "renew_in_child",
     "run_in_worker",
     "running",
     "sleep",
@@ -46,4 +69,6 @@ __all__ = [
     "spawn_after",
     "unpark",
     "watch_fd",
+    "with_timeout",
+    "withdraw",
 ]

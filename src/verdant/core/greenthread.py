@@ -83,7 +83,9 @@ class GreenThread(greenlet, Generic[T_co]):
         self._result: T_co | None = None
         self._exception: BaseException | None = None
         self._waiters: WaitQueue | None = None
-        self._at_end: Callable[[GreenThread[object]], None] | None = None
+        # A tuple: most threads have none or one, and there a list is larger.
+        self._at_end: tuple[Callable[[GreenThread[object]], object], ...] = ()
+        hub.alive += 1
         # Each green thread starts with a copy of its parent's context variables, as a task does.
         self.gr_context = contextvars.copy_context()
 
@@ -93,6 +95,10 @@ class GreenThread(greenlet, Generic[T_co]):
         if self._name is None:
             self._name = getattr(self._fn, "__qualname__", None) or repr(self._fn)
         return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
 
     @property
     def exception(self) -> BaseException | None:
@@ -112,21 +118,42 @@ class GreenThread(greenlet, Generic[T_co]):
             self._exception = exc
             self._tell(exc)
         self.done = True
+        self.hub.alive -= 1
         if self._name is None:
             self._name = getattr(fn, "__qualname__", None)
         self._fn = None
         self._args = ()
         if self._waiters is not None:
             self._waiters.wake_all()
-        if self._at_end is not None:
-            self._at_end(self)
+        if self._at_end:
+            self._call_links()
 
-    def at_end(self, call: Callable[[GreenThread[object]], None]) -> None:
-        """Call `call(thread)` when it has ended, even if it never began. One call per thread.
+    def at_end(self, call: Callable[[GreenThread[object]], object]) -> None:
+        """Call `call(thread)` when it has ended, even if it never began; at once if it has already.
 
-        `call` runs in the thread itself and must not park.
+        `call` runs in the thread itself and must not park. Several are called in the order in which
+        they were given; what one raises is reported, and the others are called all the same.
         """
-        self._at_end = call
+        if self.done:
+            call(self)
+        else:
+            self._at_end = (*self._at_end, call)
+
+    def not_at_end(self, call: Callable[[GreenThread[object]], object]) -> bool:
+        """Take back one `at_end(call)`. Returns False when there is none. Does not park."""
+        if call not in self._at_end:
+            return False
+        index = self._at_end.index(call)
+        self._at_end = self._at_end[:index] + self._at_end[index + 1 :]
+        return True
+
+    def _call_links(self) -> None:
+        calls, self._at_end = self._at_end, ()
+        for call in calls:
+            try:
+                call(self)
+            except Exception as exc:  # noqa: BLE001 - it must not keep the others from being called
+                self._report(exc)
 
     def _tell(self, exc: BaseException) -> None:
         if isinstance(exc, Cancelled | GreenletExit):
@@ -136,10 +163,13 @@ class GreenThread(greenlet, Generic[T_co]):
             self.hub.interrupt(self.hub.main, exc)
             return
         if not self._waiters:
-            try:
-                _unhandled[0](self, exc)
-            except Exception:  # noqa: BLE001 - a reporter that fails must not take the hub along
-                _print_unhandled(self, exc)
+            self._report(exc)
+
+    def _report(self, exc: BaseException) -> None:
+        try:
+            _unhandled[0](self, exc)
+        except Exception:  # noqa: BLE001 - a reporter that fails must not take the hub along
+            _print_unhandled(self, exc)
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until it has ended, however it ended. Parks.
@@ -176,7 +206,13 @@ class GreenThread(greenlet, Generic[T_co]):
             interrupt(self, Cancelled(f"green thread {self.name!r} was cancelled"))
 
     def __repr__(self) -> str:
-        state = "done" if self.done else "ready" if self.scheduled else "parked"
+        if self.done:
+            state = "done"
+        elif self.gr_frame is None and self:
+            # Begun, and without a suspended frame.
+            state = "running"
+        else:
+            state = "ready" if self.scheduled else "parked"
         return f"<GreenThread {self.name!r} {state}>"
 
 
@@ -190,6 +226,11 @@ def spawn(fn: Callable[..., T], *args: object, name: str | None = None) -> Green
     thread: GreenThread[T] = GreenThread(hub, fn, args, name)
     hub.ready.append(thread.switch)
     return thread
+
+
+def start(thread: GreenThread[object]) -> None:
+    """Let a thread that was made without `spawn` begin, soon. Once. Does not park."""
+    thread.hub.ready.append(thread.switch)
 
 
 def spawn_after(

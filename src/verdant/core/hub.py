@@ -4,7 +4,8 @@ Place     core; one per native thread, in a greenlet of its own, the parent of a
 Promise   a green thread is resumed by exactly one cause per wait; an interrupt (cancel, timeout,
           Ctrl-C) is delivered while its thread is parked, never between a wake-up and its run, so
           nothing that was handed over is lost.
-Not here  sockets (green/); what a wait means (parking.py, watch.py).
+Not here  sockets (green/); what a wait means (parking.py, watch.py); whether an idle hub is stuck
+          (deadlock.py); what becomes of it in a forked child (forking.py).
 
     ready deque ──▶ run each ──▶ interrupts ──▶ due timers ──▶ poll ──▶ switch to fd waiters ─┐
          ▲                                                                                   │
@@ -16,17 +17,19 @@ or a watcher that is started and stopped per wait, is what the peers pay for in 
 
 from __future__ import annotations
 
-import os
+import sys
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from greenlet import getcurrent, greenlet
 
-from verdant.core.current import slot
-from verdant.core.originals import get_ident, monotonic, set_wakeup_fd
+from verdant.core.current import hubs, slot
+from verdant.core.deadlock import find_deadlock
+from verdant.core.originals import get_ident, monotonic
 from verdant.core.poller import GONE, READABLE, WRITABLE, Poller, make_poller
 from verdant.core.timers import Timer, Timers
+from verdant.core.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Hub", "current_hub"]
 
-# Bytes taken from the wake-up pipe at once; each byte is one wake-up, all of them mean the same.
-WAKEUP_READ_BYTES = 4096
+# How long a hub without timers waits for the kernel before it asks itself whether anything could
+# still come: at first, and at the most, since it waits twice as long after each time that it could.
+# The first is long enough that no native thread is caught half-way through a wake-up.
+IDLE_S_MIN = 0.25
+IDLE_S_MAX = 16.0
 
 
 class Hub:
@@ -45,8 +51,8 @@ class Hub:
 
     __slots__ = (
         "_foreign",
-        "_wake_read_fd",
-        "_wake_write_fd",
+        "_idle_s",
+        "alive",
         "clock",
         "greenlet",
         "main",
@@ -56,11 +62,16 @@ class Hub:
         "switch",
         "thread_ident",
         "timers",
+        "turns",
+        "wakeup",
         "watches",
     )
 
     def __init__(
-        self, poller: Poller | None = None, clock: Callable[[], float] = monotonic
+        self,
+        poller: Poller | None = None,
+        clock: Callable[[], float] = monotonic,
+        main: Parkable | None = None,
     ) -> None:
         self.poller = poller if poller is not None else make_poller()
         self.clock = clock
@@ -70,45 +81,54 @@ class Hub:
         self.watches: dict[int, FdWatch] = {}
         # Threads with an interrupt that waits for them to be parked.
         self.overdue: list[Parkable] = []
+        # Polls so far. A watch notes the number at its birth, and an event of the same poll is
+        # then older than the watch: it belongs to another file that had the same descriptor.
+        self.turns = 0
+        # Green threads that were made and have not ended.
+        self.alive = 0
         self._foreign: deque[Callable[[], object]] = deque()
+        self._idle_s = IDLE_S_MIN
 
         root = getcurrent()
         while root.parent is not None:
             root = root.parent
-        # The greenlet that runs the program itself takes part like any green thread; greenlets
-        # have a `__dict__`, so it can carry the few attributes that a green thread declares.
-        root.__dict__.update(hub=self, name="main", scheduled=False, interrupts=None)
-        self.main = cast("Parkable", root)
+        if main is None:
+            # The greenlet that runs the program itself takes part like any green thread; greenlets
+            # have a `__dict__`, so it can carry the few attributes that a green thread declares.
+            root.__dict__.update(hub=self, name="main", scheduled=False, interrupts=None)
+            main = cast("Parkable", root)
+        self.main = main
         self.greenlet = greenlet(self._run, root)
         self.switch = self.greenlet.switch
 
-        self._wake_read_fd, self._wake_write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.poller.register(self._wake_read_fd)
-        try:
-            # A signal then ends the poll, and what its handler made ready runs at once. Raises
-            # ValueError outside the main thread, which never sees signals anyway.
-            previous = set_wakeup_fd(self._wake_write_fd, warn_on_full_buffer=False)
-            if previous != -1:
-                set_wakeup_fd(previous)
-        except ValueError:
-            pass
+        self.wakeup = Wakeup()
+        self.poller.register(self.wakeup.read_fd)
+        hubs.append(self)
 
     def run_soon(self, fn: Callable[..., object], *args: object) -> None:
         """Call `fn(*args)` in the hub on its next turn. It must not park. From this thread only."""
         self.ready.append(partial(fn, *args))
 
     def run_soon_threadsafe(self, fn: Callable[..., object], *args: object) -> None:
-        """Call `fn(*args)` in the hub soon; from any native thread. `fn` must not park."""
+        """Call `fn(*args)` in the hub soon; from any native thread. `fn` must not park.
+
+        Does nothing once the hub's native thread has ended.
+        """
         self._foreign.append(partial(fn, *args))
-        try:
-            os.write(self._wake_write_fd, b"\0")
-        except BlockingIOError:
-            # The pipe is full of wake-ups already: one more would say nothing new.
-            return
+        self.wakeup.wake()
 
     def run_later(self, delay_s: float, fn: Callable[..., object], *args: object) -> Timer:
         """Call `fn(*args)` in the hub after `delay_s` seconds. It must not park."""
         return self.timers.add(self.clock() + delay_s, fn, *args)
+
+    def close(self) -> None:
+        """Give its descriptors back, for good. Its green threads never run again."""
+        if self.wakeup.is_open:
+            if self in hubs:
+                hubs.remove(self)
+            self.wakeup.close()
+            self.poller.close()
+            self.ready.clear()
 
     # From here on everything runs in the hub's own greenlet.
 
@@ -129,7 +149,8 @@ class Hub:
         ready = self.ready
         heap = self.timers.heap
         watches = self.watches
-        wake_fd = self._wake_read_fd
+        wake_fd = self.wakeup.read_fd
+        turn = self.turns
         while True:
             # Only those that are ready now: one that makes itself ready again must not keep the
             # sockets from being polled.
@@ -141,12 +162,20 @@ class Hub:
                 self._fire_due()
                 timeout = self._poll_timeout()
             else:
-                timeout = 0 if ready or self.overdue else None
-            for fd, event in poll(timeout):
+                timeout = 0 if ready or self.overdue else self._idle_s
+            events = poll(timeout)
+            turn += 1
+            self.turns = turn
+            if not events and timeout and not heap:
+                self._examine_idleness()
+            for fd, event in events:
                 watch = watches.get(fd)
                 if watch is None:
                     if fd == wake_fd:
                         self._take_foreign()
+                    continue
+                if watch.born == turn:
+                    # The event is older than the watch.
                     continue
                 if event & READABLE:
                     watch.readable = True
@@ -166,13 +195,21 @@ class Hub:
                         if watch.more_writers:
                             watch.rouse_writers()
 
-    def _poll_timeout(self) -> float | None:
+    def _poll_timeout(self) -> float:
         if self.ready or self.overdue:
             return 0
         deadline = self.timers.next_deadline()
         if deadline is None:
-            return None
+            return self._idle_s
         return max(0.0, deadline - self.clock())
+
+    def _examine_idleness(self) -> None:
+        # Nothing is ready or due, and nothing came while we waited.
+        error = None if self._foreign else find_deadlock(self)
+        if error is None:
+            self._idle_s = min(self._idle_s * 2, IDLE_S_MAX)
+        else:
+            self.interrupt(self.main, error)
 
     def _fire_due(self) -> None:
         deadline = self.timers.next_deadline()
@@ -184,11 +221,7 @@ class Hub:
             self._deliver_interrupts()
 
     def _take_foreign(self) -> None:
-        try:
-            while len(os.read(self._wake_read_fd, WAKEUP_READ_BYTES)) == WAKEUP_READ_BYTES:
-                pass
-        except BlockingIOError:
-            pass
+        self.wakeup.drain()
         # Read first, take second: what is appended in between has written its byte again.
         foreign = self._foreign
         while foreign:
@@ -224,10 +257,26 @@ class Hub:
         self._take_foreign()
 
 
+class _Guard:
+    # Held by the native thread's own storage alone, which goes when that thread ends.
+
+    __slots__ = ("_hub",)
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # A default, since at the process's end the module's names are gone, and the descriptors go
+        # by themselves.
+        if not is_finalizing():
+            self._hub.close()
+
+
 def current_hub() -> Hub:
     """The hub of this native thread, made on first use."""
     try:
         return slot.hub
     except AttributeError:
         hub = slot.hub = Hub()
+        slot.guard = _Guard(hub)
         return hub

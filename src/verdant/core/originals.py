@@ -11,15 +11,20 @@ from __future__ import annotations
 from _queue import SimpleQueue
 from _thread import _local as thread_local
 from _thread import allocate_lock, get_ident, start_new_thread
+from os import close, read, write
 from signal import set_wakeup_fd
-from time import monotonic
+from time import monotonic, sleep
 
 __all__ = [
     "SimpleQueue",
     "allocate_lock",
+    "close",
     "get_ident",
     "monotonic",
+    "read",
     "set_wakeup_fd",
+    "sleep",
     "start_new_thread",
     "thread_local",
+    "write",
 ]

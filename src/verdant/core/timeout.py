@@ -2,7 +2,7 @@
 
 Place     core; above parking it is only a timer that interrupts.
 Promise   the exception comes at a wait inside the block, never after it: leaving the block takes
-          back what has fired but was not raised. Nested scopes each raise themselves, so the
+          back what has fired but was not raised. Nested scopes each raise their own, so the
           `except` that catches tells which bound was met.
 Not here  bounds on a single wait (the `timeout` argument that most waits have).
 
@@ -15,25 +15,37 @@ Not here  bounds on a single wait (the `timeout` argument that most waits have).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from verdant.core.parking import current_thread, withdraw
-from verdant.errors import TimedOut
+from verdant.errors import Busy, TimedOut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from verdant.core.parking import Parkable
     from verdant.core.timers import Timer
 
-__all__ = ["Timeout"]
+__all__ = ["Timeout", "is_interrupt", "with_timeout"]
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+# Marks an exception that a scope raised in place of itself; its value is the scope's identity.
+_RAISED_BY = "__verdant_timeout__"
+
+# Tells "not given" from every value there is.
+_MISSING: object = object()
 
 
 class Timeout(TimedOut):
     """A context manager that raises itself inside its block after `seconds`.
 
-    `seconds`: the bound, or None for no bound. `exception`: raised instead of the scope itself,
-    or False to leave the block silently (see `expired` afterwards). Does not park.
+    `seconds`: the bound, or None for no bound. `exception`: raised instead of the scope itself: an
+    instance, or a class, of which a new one is made each time. False leaves the block silently.
+    `expired` tells afterwards whether the bound was met, also where somebody inside the block
+    caught what was raised. May be entered again, but not while it is entered. Does not park.
     """
 
     def __init__(
@@ -45,17 +57,18 @@ class Timeout(TimedOut):
         self.seconds = seconds
         self.expired = False
         self._silent = exception is False
-        self._raises: BaseException = self
-        if isinstance(exception, BaseException):
-            self._raises = exception
-        elif isinstance(exception, type):
-            self._raises = exception()
+        self._instead = None if exception is False else exception
+        self._raised: BaseException | None = None
         self._timer: Timer | None = None
         self._thread: Parkable | None = None
 
     def __enter__(self) -> Self:
+        """Begin to count. Raises `Busy` when it counts already."""
+        if self._timer is not None:
+            raise Busy("this Timeout is entered already: make one for each block")
         self._thread = thread = current_thread()
         self.expired = False
+        self._raised = None
         if self.seconds is not None:
             self._timer = thread.hub.run_later(max(0.0, self.seconds), self._fire)
         return self
@@ -67,6 +80,7 @@ class Timeout(TimedOut):
         traceback: TracebackType | None,
     ) -> bool:
         self.cancel()
+        self._thread = None
         return self._silent and exc is self
 
     def cancel(self) -> None:
@@ -74,11 +88,72 @@ class Timeout(TimedOut):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._thread is not None and withdraw(self._thread, self._raises):
+        if (
+            self._thread is not None
+            and self._raised is not None
+            and withdraw(self._thread, self._raised)
+        ):
             self.expired = False
+        # An exception that was caught, kept and raised again must not keep its frames through us.
+        self._raised = None
+
+    @property
+    def pending(self) -> bool:
+        """True while it counts: entered, not cancelled, its bound not met yet. Does not park."""
+        return self._timer is not None and self._timer.pending
 
     def _fire(self) -> None:
         # In the hub.
         if self._thread is not None:
             self.expired = True
-            self._thread.hub.interrupt(self._thread, self._raises)
+            self._raised = self._fresh()
+            self._thread.hub.interrupt(self._thread, self._raised)
+
+    def _fresh(self) -> BaseException:
+        exc: BaseException
+        if self._instead is None:
+            exc = self
+        elif isinstance(self._instead, BaseException):
+            exc = self._instead
+        else:
+            try:
+                exc = self._instead()
+            except Exception as failed:  # noqa: BLE001 - the block's to hear of, not the hub's
+                exc = failed
+        # One that was raised before, by the same scope in a loop, tells of that time no more.
+        exc.__traceback__ = exc.__cause__ = exc.__context__ = None
+        if exc is not self:
+            exc.__dict__[_RAISED_BY] = id(self)
+        return exc
+
+
+def is_interrupt(exc: BaseException) -> bool:
+    """True for what came from outside the code that it ended. Does not park.
+
+    That is: `Cancelled`, KeyboardInterrupt and their like, and what a `Timeout` scope raised.
+    """
+    return not isinstance(exc, Exception) or isinstance(exc, Timeout) or _RAISED_BY in exc.__dict__
+
+
+def with_timeout(
+    seconds: float | None,
+    fn: Callable[..., T],
+    *args: object,
+    timeout_value: V = _MISSING,  # type: ignore[assignment] # means: not given
+    **kwargs: object,
+) -> T | V:
+    """Call `fn(*args, **kwargs)` for at most `seconds` and return its result. Parks as it does.
+
+    Out of time it returns `timeout_value`, or raises a `Timeout` where none is given. A `Timeout`
+    that `fn` itself raises, or that bounds the caller, passes through.
+    """
+    bound = Timeout(seconds)
+    bound.__enter__()
+    try:
+        return fn(*args, **kwargs)
+    except Timeout as exc:
+        if exc is bound and timeout_value is not _MISSING:
+            return timeout_value
+        raise
+    finally:
+        bound.cancel()

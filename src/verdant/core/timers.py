@@ -102,6 +102,14 @@ class Timers:
             timer.callback = None
             yield callback, args
 
+    def adopt(self, others: Timers, wanted: Callable[[Timer], bool]) -> None:
+        """Take over every living timer of `others` that is `wanted`; they keep their deadlines."""
+        for deadline, _, timer in sorted(others.heap, key=lambda entry: entry[:2]):
+            if timer.callback is not None and wanted(timer):
+                timer._timers = self  # noqa: SLF001 - two halves of one structure
+                self._order += 1
+                heappush(self.heap, (deadline, self._order, timer))
+
     def __len__(self) -> int:
         return len(self.heap) - self._dead
 

@@ -1,8 +1,9 @@
 """Watch: one file descriptor, registered once, and who waits for it.
 
 Place     core; hub.py reports edges to it, green/ waits on it. Knows descriptors, not sockets.
-Promise   an edge is never lost: it sets `readable` whether or not somebody waits. Closing wakes
-          every waiter with EBADF.
+Promise   an edge is never lost: it sets `readable` whether or not somebody waits. It wakes every
+          waiter of its direction, first come, first run. Closing wakes every waiter with EBADF. A
+          watch never hears of a file that had its descriptor's number before.
 Not here  what to do on EAGAIN, or when a short read means a drained socket (green/socket.py).
 
 The rule, for readers of every kind:
@@ -44,6 +45,7 @@ class FdWatch:
     """
 
     __slots__ = (
+        "born",
         "closed",
         "fd",
         "gone",
@@ -58,6 +60,8 @@ class FdWatch:
     def __init__(self, hub: Hub, fd: int) -> None:
         self.hub = hub
         self.fd = fd
+        # Its generation: the hub's poll after which it was made.
+        self.born = hub.turns
         self.readable = False
         self.gone = False
         self.closed = False
@@ -78,18 +82,15 @@ class FdWatch:
             self._wait_timed(self.wait_readable, timeout_s)
             return
         me = running()
-        if self.reader is not None:
-            if self.more_readers is None:
-                self.more_readers = deque()
-            self._queue(self.more_readers, me)
+        if self.reader is not None or self.more_readers:
+            self._queue_reader(me)
             return
         self.reader = me
         try:
             # Woken by the hub's event loop, or by rouse_readers().
             self.hub.switch()
         except BaseException:
-            if self.reader is me:
-                self.reader = None
+            self._leave_readers(me)
             raise
         me.scheduled = False
         if self.closed:
@@ -106,18 +107,15 @@ class FdWatch:
             self._wait_timed(self.wait_writable, timeout_s)
             return
         me = running()
-        if self.writer is not None:
-            if self.more_writers is None:
-                self.more_writers = deque()
-            self._queue(self.more_writers, me)
+        if self.writer is not None or self.more_writers:
+            self._queue_writer(me)
             return
         self.writer = me
         try:
             # Woken by the hub's event loop, or by rouse_writers().
             self.hub.switch()
         except BaseException:
-            if self.writer is me:
-                self.writer = None
+            self._leave_writers(me)
             raise
         me.scheduled = False
         if self.closed:
@@ -150,16 +148,46 @@ class FdWatch:
         self.rouse_readers()
         self.rouse_writers()
 
-    def _queue(self, waiters: deque[Parkable], me: Parkable) -> None:
-        waiters.append(me)
+    # A second waiter and further ones stand in line behind the first. It is the first that the hub
+    # wakes, so whoever leaves the head of the line early makes the next one first.
+
+    def _queue_reader(self, me: Parkable) -> None:
+        if self.more_readers is None:
+            self.more_readers = deque()
+        self.more_readers.append(me)
         try:
-            # Woken by rouse_*(), which takes us off the deque.
+            # Woken by rouse_readers(), or by the hub once we are first: either takes us off.
             park()
         except BaseException:
-            waiters.remove(me)
+            self._leave_readers(me)
             raise
         if self.closed:
             raise self._bad_fd()
+
+    def _queue_writer(self, me: Parkable) -> None:
+        if self.more_writers is None:
+            self.more_writers = deque()
+        self.more_writers.append(me)
+        try:
+            # Woken by rouse_writers(), or by the hub once we are first: either takes us off.
+            park()
+        except BaseException:
+            self._leave_writers(me)
+            raise
+        if self.closed:
+            raise self._bad_fd()
+
+    def _leave_readers(self, me: Parkable) -> None:
+        if self.reader is me:
+            self.reader = self.more_readers.popleft() if self.more_readers else None
+        elif self.more_readers and me in self.more_readers:
+            self.more_readers.remove(me)
+
+    def _leave_writers(self, me: Parkable) -> None:
+        if self.writer is me:
+            self.writer = self.more_writers.popleft() if self.more_writers else None
+        elif self.more_writers and me in self.more_writers:
+            self.more_writers.remove(me)
 
     def _wait_timed(self, wait: Callable[[], None], timeout_s: float) -> None:
         me = running()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verdant.core import Timeout
-from verdant.http.errors import BadRequest, BadResponse, ConnectionLost
+from verdant.http.errors import BadRequest, BadResponse, ConnectionLost, HttpError
 from verdant.http.messages import Response, ResponseHead
 from verdant.http.parser import parse_response_head
 from verdant.http.reader import ByteStream, MessageReader
@@ -67,24 +67,21 @@ class ClientConnection(MessageReader):
             response = parse_response_head(head, method)
             if response.status >= 200 or response.status == 101:
                 self.response = response
-                self.begin_body(response.content_length, response.chunked)
+                if response.plain:
+                    self._left = response.content_length or 0
+                else:
+                    self.begin_body(response.content_length, response.chunked)
                 return response
         raise BadResponse(f"the server sent {INFORMATIONAL_MAX} informational answers and no other")
 
-    def read_piece(self) -> bytes:
-        """The next bytes of the answer's body, b"" at its end. Parks."""
-        try:
-            return self.read_body_piece()
-        except BadRequest as exc:
-            raise BadResponse(f"the answer's body is refused: {exc}") from exc
+    def _bad_chunk(self, reason: str) -> HttpError:
+        return BadResponse(f"the answer's body is refused: {reason}")
 
     @property
     def reusable(self) -> bool:
         """True when the last exchange is over and the connection stays open."""
         response = self.response
-        return (
-            response is not None and response.keep_alive and self.body_finished and not self.buffer
-        )
+        return response is not None and response.keep_alive and not self._left and not self.buffer
 
     def close(self) -> None:
         """Close the connection. Does not park."""
@@ -127,7 +124,7 @@ def _ask(connection: ClientConnection, method: bytes, message: bytes) -> Respons
     answer = connection.read_response(method)
     pieces = []
     size = 0
-    while piece := connection.read_piece():
+    while piece := connection.read_body_piece():
         size += len(piece)
         if size > BODY_BYTES_MAX:
             raise BadResponse(f"the answer's body is over {BODY_BYTES_MAX} bytes")

@@ -25,7 +25,8 @@ split_absolute_target = re.compile(rb"https?://([^/?#@]++)([/?][!-~]*+)?", re.IG
 class Request:
     """The head of one request. A value: nobody changes it after the parser.
 
-    head: request line and field lines as they came, without the blank line that ends them.
+    head: request line and field lines as they came, without the blank line that ends them, and
+    without a Connection field that says only what HTTP/1.1 means anyway (keep-alive).
     method, target: as they came. `minor_version`: 1 for HTTP/1.1, 0 for HTTP/1.0.
     host: in lower case, without port and trailing dot; b"" when an HTTP/1.0 client sent none.
     content_length: the bytes of body that follow, or None when the client gave no number.
@@ -33,41 +34,32 @@ class Request:
     expect_continue: the client waits for "100 Continue" before it sends the body.
     upgrade: the protocols that the client offers to change to, or None.
     hop_by_hop: `head` has fields that end at this connection.
-    forwarded: `head` has Forwarded, X-Forwarded-... or X-Real-IP fields, whoever wrote them.
+    forwarded: `head` has Forwarded, X-Forwarded-... or X-Real-IP fields, whoever wrote them, also
+    with `_` for `-`.
+    has_body: bytes follow the head.
+    plain: HTTP/1.1 whose `head` may go to a backend as it is: a path as its target, no body, and
+    none of the fields above.
     """
 
-    __slots__ = (
-        "_headers",
-        "chunked",
-        "content_length",
-        "expect_continue",
-        "forwarded",
-        "head",
-        "hop_by_hop",
-        "host",
-        "keep_alive",
-        "method",
-        "minor_version",
-        "target",
-        "upgrade",
-    )
+    # Defaults in the class, so that the parser sets only what a message really says: most say
+    # nothing of these, and each attribute set is paid for per request.
+    host: bytes = b""
+    content_length: int | None = None
+    upgrade: bytes | None = None
+    keep_alive: bool = True
+    chunked: bool = False
+    expect_continue: bool = False
+    hop_by_hop: bool = False
+    forwarded: bool = False
+    has_body: bool = False
+    plain: bool = False
+    minor_version: int = 1
+    _headers: Headers | None = None
 
-    def __init__(self, head: bytes, method: bytes, target: bytes, minor_version: int) -> None:
+    def __init__(self, head: bytes, method: bytes, target: bytes) -> None:
         self.head = head
         self.method = method
         self.target = target
-        self.minor_version = minor_version
-        self.host = b""
-        self.content_length: int | None = None
-        self.upgrade: bytes | None = None
-        self.keep_alive = minor_version == 1
-        self.chunked = self.expect_continue = self.hop_by_hop = self.forwarded = False
-        self._headers: Headers | None = None
-
-    @property
-    def has_body(self) -> bool:
-        """True when bytes follow the head."""
-        return self.chunked or bool(self.content_length)
 
     @property
     def headers(self) -> Headers:
@@ -96,33 +88,26 @@ class Request:
 class ResponseHead:
     """The head of one answer. A value: nobody changes it after the parser.
 
-    head: status line and field lines as they came, without the blank line that ends them.
+    head: status line and field lines as they came, less the blank line and a mere keep-alive, as
+    for `Request`.
     content_length: the bytes of body that follow: 0 where HTTP allows none (HEAD, 1xx, 204, 304),
     whatever the fields say; None when the answer is chunked, or ends with its connection.
     keep_alive: the backend allows another request after it. The rest as for `Request`.
+    plain: HTTP/1.1, framed by its Content-Length, whose `head` may go to a client as it is.
     """
 
-    __slots__ = (
-        "_headers",
-        "chunked",
-        "content_length",
-        "head",
-        "hop_by_hop",
-        "keep_alive",
-        "minor_version",
-        "status",
-        "upgrade",
-    )
+    content_length: int | None = None
+    upgrade: bytes | None = None
+    keep_alive: bool = True
+    chunked: bool = False
+    hop_by_hop: bool = False
+    plain: bool = False
+    minor_version: int = 1
+    _headers: Headers | None = None
 
-    def __init__(self, head: bytes, status: int, minor_version: int) -> None:
+    def __init__(self, head: bytes, status: int) -> None:
         self.head = head
         self.status = status
-        self.minor_version = minor_version
-        self.content_length: int | None = None
-        self.upgrade: bytes | None = None
-        self.keep_alive = minor_version == 1
-        self.chunked = self.hop_by_hop = False
-        self._headers: Headers | None = None
 
     @property
     def until_close(self) -> bool:

@@ -7,8 +7,13 @@ Promise   one reading only. What another parser might read differently is refuse
           alike. A hostile head costs one pass over it.
 Not here  waiting for more (connection.py); routing; answering.
 
-    head bytes ──▶ one expression for the whole grammar ──▶ one for the few fields that matter
-                     └─ no match: look again, slowly, for the reason
+    head bytes ──▶ one expression for a plain message, whole ──▶ done
+                     └─ not plain: one for the grammar ──▶ one for the few fields that matter
+                                    └─ no match: look again, slowly, for the reason
+
+A plain message is HTTP/1.1, frames itself by nothing but one Content-Length (answers) or has no
+body (requests), and says no more of its connection than keep-alive. Most are; a plain head is
+read by one match, and what is said of it there must be what the longer way would say.
 
 Why expressions: a Python call per field is what the peers' parsers cost. All repetitions are
 possessive, so nothing is ever tried twice. Letters of either case are spelled as classes, [Hh]:
@@ -34,7 +39,6 @@ __all__ = [
     "TARGET_BYTES_MAX",
     "TRAILER_BYTES_MAX",
     "ChunkedDecoder",
-    "bad_chunk_in_response",
     "parse_request_head",
     "parse_response_head",
 ]
@@ -79,32 +83,73 @@ _match_response = re.compile(
 ).fullmatch
 
 # The fields that decide framing and routing, that end at this connection, or say who forwarded.
-_find_marked = re.compile(
-    rb"\r\n("
-    + b"|".join(
-        _any_case(name)
-        for name in (
-            b"host",
-            b"connection",
-            b"content-length",
-            b"transfer-encoding",
-            b"te",
-            b"trailer",
-            b"upgrade",
-            b"expect",
-            b"keep-alive",
-            b"x-real-ip",
-            b"forwarded",
-        )
+# The last are also known with "_" for "-": WSGI and CGI backends cannot tell them apart
+# (RFC 3875 section 4.1.18).
+_MARKED = b"|".join(
+    (
+        *(
+            _any_case(name)
+            for name in (
+                b"host",
+                b"connection",
+                b"content-length",
+                b"transfer-encoding",
+                b"te",
+                b"trailer",
+                b"upgrade",
+                b"expect",
+                b"keep-alive",
+                b"forwarded",
+            )
+        ),
+        _any_case(b"proxy-") + _TOKEN,
+        rb"[Xx][-_]"
+        + _any_case(b"forwarded")
+        + rb"(?:[-_]"
+        + _TOKEN
+        + rb")?+|[Xx][-_]"
+        + _any_case(b"real")
+        + rb"[-_]"
+        + _any_case(b"ip"),
     )
-    + b"|"
-    + _any_case(b"proxy-")
+)
+_find_marked = re.compile(rb"\r\n(" + _MARKED + rb"):[ \t]*+([^\r]*+)").findall
+
+# Greedy where the rest is possessive, as `re` before 3.11.5 misses matches of a possessive group
+# that holds alternatives. Giving fields back leads nowhere, for no field can be read in two ways:
+# a head that does not match costs two passes.
+_PLAIN_FIELDS = rb"(?:\r\n(?!(?:" + _MARKED + rb"):)" + _TOKEN + rb":" + _TEXT + rb")*"
+_MAYBE_KEEP_ALIVE = (
+    rb"(?:(\r\n"
+    + _any_case(b"connection")
+    + rb":[ \t]*+"
+    + _any_case(b"keep-alive")
+    + rb")"
+    + _PLAIN_FIELDS
+    + rb")?"
+)
+_match_plain_request = re.compile(
+    rb"(?!CONNECT )("
     + _TOKEN
-    + b"|"
-    + _any_case(b"x-forwarded-")
-    + _TOKEN
-    + rb"):[ \t]*+([^\r]*+)"
-).findall
+    + rb') (/[!"$-~]*+) HTTP/1\.1'
+    + _PLAIN_FIELDS
+    + rb"\r\n"
+    + _any_case(b"host")
+    + rb":[ \t]*+([^\r\t ]++)"
+    + _PLAIN_FIELDS
+    + _MAYBE_KEEP_ALIVE
+).fullmatch
+_match_plain_response = re.compile(
+    rb"HTTP/1\.1 ([2-9][0-9][0-9])(?: "
+    + _TEXT
+    + rb")?+"
+    + _PLAIN_FIELDS
+    + rb"\r\n"
+    + _any_case(b"content-length")
+    + rb":[ \t]*+([0-9]{1,%d}+)" % LENGTH_DIGITS_MAX
+    + _PLAIN_FIELDS
+    + _MAYBE_KEEP_ALIVE
+).fullmatch
 
 # A host as routing knows it: a name or IPv4 address, or an IPv6 address in brackets; then a port.
 _match_host = re.compile(
@@ -120,15 +165,37 @@ def parse_request_head(head: bytes, header_count_max: int = HEADER_COUNT_MAX) ->
 
     `header_count_max`: how many fields it may have. Raises `BadRequest`. Does not park.
     """
+    if head.count(b"\r\n") > header_count_max:
+        raise BadRequest(431, f"There are more than {header_count_max} header fields.")
+    match = _match_plain_request(head)
+    if match is None:
+        return _parse_other_request(head)
+    method, target, host, keep_alive = match.groups()
+    if keep_alive is not None:
+        head = head[: match.start(4)] + head[match.end(4) :]
+    if len(target) > TARGET_BYTES_MAX:
+        raise _long_target()
+    request = Request(head, method, target)
+    request.host = _hosts.get(host) or _routing_host(host)
+    request.plain = True
+    return request
+
+
+def _long_target() -> BadRequest:
+    return BadRequest(414, f"The target is longer than {TARGET_BYTES_MAX} bytes.")
+
+
+def _parse_other_request(head: bytes) -> Request:
     match = _match_request(head)
     if match is None:
         raise _why_not_a_request(head)
     method, target, minor = match.groups()
-    request = Request(head, method, target, 1 if minor == b"1" else 0)
+    request = Request(head, method, target)
+    if minor == b"0":
+        request.minor_version = 0
+        request.keep_alive = False
     if len(target) > TARGET_BYTES_MAX:
-        raise BadRequest(414, f"The target is longer than {TARGET_BYTES_MAX} bytes.")
-    if head.count(b"\r\n") > header_count_max:
-        raise BadRequest(431, f"There are more than {header_count_max} header fields.")
+        raise _long_target()
     hosts = 0
     for name, value in _find_marked(head):
         # The only marked field of four letters.
@@ -141,6 +208,7 @@ def parse_request_head(head: bytes, header_count_max: int = HEADER_COUNT_MAX) ->
         raise BadRequest(400, "There must be exactly one Host field.")
     if request.hop_by_hop:
         _check_framing(request)
+    request.has_body = request.chunked or bool(request.content_length)
     if target[0] != 0x2F:
         _check_odd_target(request)
     return request
@@ -156,7 +224,7 @@ def _apply_request_field(  # noqa: C901 - one branch per field; a table of calls
         if request.content_length is None:
             raise BadRequest(400, "The Content-Length is not one plain number.")
         return
-    if name in (b"forwarded", b"x-real-ip") or name.startswith(b"x-forwarded-"):
+    if name == b"forwarded" or name.startswith((b"x-", b"x_")):
         request.forwarded = True
         return
     request.hop_by_hop = True
@@ -277,14 +345,37 @@ def parse_response_head(
     `request_method`: what was asked; an answer to HEAD has no body whatever its fields say.
     `header_count_max`: how many fields it may have. Raises `BadResponse`. Does not park.
     """
+    if head.count(b"\r\n") > header_count_max:
+        raise BadResponse(f"the answer has more than {header_count_max} header fields")
+    match = _match_plain_response(head)
+    if match is not None:
+        status_text, length, keep_alive = match.groups()
+        if keep_alive is not None:
+            head = head[: match.start(3)] + head[match.end(3) :]
+        response = ResponseHead(head, int(status_text))
+        response.content_length = int(length)
+        response.plain = True
+    else:
+        response = _parse_other_response(head)
+    status = response.status
+    if status < 200 or status in (204, 304) or request_method == b"HEAD":
+        # RFC 9112 section 6.3: no body, whatever the fields say.
+        response.chunked = False
+        response.content_length = 0
+    elif response.content_length is None and not response.chunked:
+        response.keep_alive = False
+    return response
+
+
+def _parse_other_response(head: bytes) -> ResponseHead:
     match = _match_response(head)
     if match is None:
         raise BadResponse("the answer's head is not well-formed HTTP/1.1")
-    if head.count(b"\r\n") > header_count_max:
-        raise BadResponse(f"the answer has more than {header_count_max} header fields")
     minor, status_text = match.groups()
-    status = int(status_text)
-    response = ResponseHead(head, status, 1 if minor == b"1" else 0)
+    response = ResponseHead(head, int(status_text))
+    if minor == b"0":
+        response.minor_version = 0
+        response.keep_alive = False
     for name, value in _find_marked(head):
         _apply_response_field(response, name.lower(), value.rstrip(b" \t"))
     if response.hop_by_hop:
@@ -292,12 +383,6 @@ def parse_response_head(
             raise BadResponse("the answer has both Content-Length and Transfer-Encoding")
         if response.upgrade is not None and not _asks_for_upgrade(response):
             response.upgrade = None
-    if status < 200 or status in (204, 304) or request_method == b"HEAD":
-        # RFC 9112 section 6.3: no body, whatever the fields say.
-        response.chunked = False
-        response.content_length = 0
-    elif response.content_length is None and not response.chunked:
-        response.keep_alive = False
     return response
 
 
@@ -339,11 +424,6 @@ _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
 def _bad_chunk_in_request(reason: str) -> HttpError:
     return BadRequest(400, reason)
-
-
-def bad_chunk_in_response(reason: str) -> HttpError:
-    """The fault of a chunked body that a backend sent: for `ChunkedDecoder`."""
-    return BadResponse(reason)
 
 
 class ChunkedDecoder:

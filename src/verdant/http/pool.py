@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from verdant.core import monotonic
 from verdant.http.client import ClientConnection
-from verdant.net import Stream, connect
+from verdant.net import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,16 +48,20 @@ class ConnectionPool:
         """A new connection to `address`. Parks. Raises OSError."""
         return ClientConnection(connect(address, timeout_s=timeout_s))
 
-    def give_back(self, address: tuple[str, int], connection: ClientConnection) -> None:
-        """Keep `connection` for the next exchange if it can have one, else close it."""
+    def give_back(self, address: tuple[str, int], connection: ClientConnection) -> bool:
+        """Keep `connection` for the next exchange if it can have one, else close it.
+
+        Returns True when it was kept. Does not park.
+        """
         idle = self._idle.get(address)
         if idle is None:
             idle = self._idle[address] = deque()
         if not connection.reusable or len(idle) >= IDLE_PER_ADDRESS_MAX:
             connection.close()
-            return
+            return False
         connection.idle_since = self._clock()
         idle.append(connection)
+        return True
 
     def reap(self) -> None:
         """Close what has idled too long or ended meanwhile; called now and then. Does not park."""
@@ -86,5 +90,4 @@ class ConnectionPool:
     def _is_fresh(self, connection: ClientConnection) -> bool:
         if self._clock() - connection.idle_since > IDLE_S_MAX:
             return False
-        stream = connection.stream
-        return not (isinstance(stream, Stream) and stream.is_stale())
+        return not connection.stream.is_stale()

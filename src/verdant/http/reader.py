@@ -16,6 +16,8 @@ from verdant.http.parser import HEAD_BYTES_MAX, ChunkedDecoder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from verdant.http.errors import HttpError
+
 __all__ = ["ByteStream", "MessageReader"]
 
 # Heads: larger receives show as allocation time in the kernel's and Python's accounts.
@@ -35,6 +37,9 @@ class ByteStream(Protocol):
 
     def recv(self, bytes_max: int) -> bytes:
         """Receive; b"" at the end."""
+
+    def is_stale(self) -> bool:
+        """True when something arrived that nobody asked for, the end included."""
 
     def send_eof(self) -> None:
         """Finish sending."""
@@ -69,10 +74,14 @@ class MessageReader:
 
         Raises `BadRequest` (431, or 400 for bare LF) and `ConnectionLost`.
         """
-        buffer = self.buffer
-        end = buffer.find(b"\r\n\r\n") if buffer else -1
+        buffer = self.buffer or self._recv(HEAD_RECEIVE_BYTES)
+        end = buffer.find(b"\r\n\r\n")
         while end < 0:
-            data = self._recv(HEAD_RECEIVE_BYTES)
+            # A whole head in one receive is what nearly all are; this is the rest.
+            self._check_unfinished(buffer)
+            if buffer:
+                self._head_is_partial()
+            data = self._recv(HEAD_RECEIVE_BYTES) if buffer else b""
             if not data:
                 self.buffer = b""
                 if buffer.strip(b"\r\n"):
@@ -82,9 +91,6 @@ class MessageReader:
             start = max(0, len(buffer) - 3)
             buffer += data
             end = buffer.find(b"\r\n\r\n", start)
-            if end < 0:
-                self._check_unfinished(buffer)
-                self._head_is_partial()
         if end > HEAD_BYTES_MAX:
             raise BadRequest(431, f"the head is over {HEAD_BYTES_MAX} bytes")
         self.buffer = buffer[end + 4 :]
@@ -104,18 +110,23 @@ class MessageReader:
         if b"\n\n" in buffer or b"\n\r\n" in buffer.replace(b"\r\n\r\n", b""):
             raise BadRequest(400, "a line does not end in CR LF")
 
+    def _bad_chunk(self, reason: str) -> HttpError:
+        """The error for a chunked body that is not one: the fault of whoever sends here."""
+        return BadRequest(400, reason)
+
     def begin_body(self, length: int | None, chunked: bool) -> None:
         """Say how the body of the present message is framed; neither means: until the close."""
         if chunked:
             self._left = _CHUNKED
-            self._decoder = ChunkedDecoder()
+            self._decoder = ChunkedDecoder(self._bad_chunk)
         else:
             self._left = _UNTIL_CLOSE if length is None else length
 
     def read_body_piece(self) -> bytes:
         """The next bytes of the body, b"" at its end. Parks.
 
-        Raises `ConnectionLost` when the peer leaves before the end, `BadRequest` for bad chunks.
+        Raises `ConnectionLost` when the peer leaves before the end, the sender's fault for bad
+        chunks: `BadRequest`, or `BadResponse` in a client.
         """
         left = self._left
         if left == 0:

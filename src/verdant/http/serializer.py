@@ -50,11 +50,6 @@ _remove_hop_by_hop = re.compile(
     rb"|proxy-[!#$%&'*+.^_`|~0-9A-Za-z-]++):[^\r]*+",
     re.IGNORECASE,
 ).sub
-_has_hop_by_hop = re.compile(
-    rb"\r\n(?:connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|proxy-)",
-    re.IGNORECASE,
-).search
-_KEEP_ALIVE = b"\r\nConnection: keep-alive"
 _find_connection = re.compile(rb"\r\nconnection:([^\r]*+)", re.IGNORECASE).findall
 _is_target = re.compile(rb'[!"$-~]+').fullmatch
 _is_reason = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
@@ -211,10 +206,7 @@ def forwarded_response_head(
     """
     head = response.head
     if response.hop_by_hop:
-        # What nginx and most others say, and often all that has to go.
-        head = head.replace(_KEEP_ALIVE, b"", 1)
-        if _has_hop_by_hop(head) is not None:
-            head = _end_to_end(head)
+        head = _end_to_end(head)
     if upgrade and response.upgrade is not None:
         extra += b"\r\nConnection: Upgrade\r\nUpgrade: " + response.upgrade
     if without is not None:

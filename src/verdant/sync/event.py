@@ -2,6 +2,7 @@
 
 Place     sync, on a wait queue.
 Promise   `set()` wakes everybody who waits, in order, and nobody who comes later has to wait.
+          It may be called, and waited for, in any native thread: nobody sleeps through it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Event:
         return self._set
 
     def set(self) -> None:
-        """Raise the flag and wake everybody. Does not park."""
+        """Raise the flag and wake everybody. From any native thread. Does not park."""
         self._set = True
         self._waiters.wake_all()
 
@@ -41,7 +42,8 @@ class Event:
         if self._set:
             return True
         try:
-            self._waiters.wait(timeout)
+            # Asked again in line: another native thread may have raised it since.
+            self._waiters.wait_unless(self.is_set, timeout)
         except TimedOut as exc:
             # A Timeout scope around us is somebody else's bound.
             if timeout is None or type(exc) is not TimedOut:

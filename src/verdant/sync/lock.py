@@ -34,6 +34,21 @@ class Lock(Semaphore):
             raise RuntimeError("release unlocked lock")
         super().release()
 
+    # What a condition asks of its lock.
+
+    def is_held(self) -> bool:
+        """True while it is held, by whomever: a lock does not know its holder. Does not park."""
+        return self._free == 0
+
+    def put_down(self) -> int:
+        """Release it however often it was taken; returns how often. Does not park."""
+        self.release()
+        return 1
+
+    def take_up(self, depth: int) -> None:
+        """Take it `depth` times. Parks."""
+        self.acquire()
+
 
 class RLock:
     """A lock that its holder may take again; it is free after as many releases."""
@@ -42,6 +57,11 @@ class RLock:
         self._lock = Lock()
         self._owner: Parkable | None = None
         self._depth = 0
+
+    @property
+    def owner(self) -> Parkable | None:
+        """The green thread that holds it, or None. Does not park."""
+        return self._owner
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Take it, or take it once more. Parks while another holds it. As `Semaphore.acquire`."""
@@ -63,6 +83,29 @@ class RLock:
         if not self._depth:
             self._owner = None
             self._lock.release()
+
+    def locked(self) -> bool:
+        """True while somebody holds it. Does not park."""
+        return self._lock.locked()
+
+    # What a condition asks of its lock.
+
+    def is_held(self) -> bool:
+        """True while the caller holds it. Does not park."""
+        return self._owner is current_thread()
+
+    def put_down(self) -> int:
+        """Release it however often it was taken; returns how often. Does not park."""
+        depth, self._depth = self._depth, 0
+        self._owner = None
+        self._lock.release()
+        return depth
+
+    def take_up(self, depth: int) -> None:
+        """Take it `depth` times. Parks."""
+        self._lock.acquire()
+        self._owner = current_thread()
+        self._depth = depth
 
     def __enter__(self) -> Self:
         self.acquire()

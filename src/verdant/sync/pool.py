@@ -40,6 +40,10 @@ class Pool(Generic[T]):
         # The last returned is lent first: it is the likeliest to be warm.
         self._idle: deque[T] = deque()
 
+    def free(self) -> int:
+        """How many could be borrowed without waiting for one to come back. Does not park."""
+        return self._permits.free
+
     def get(self) -> T:
         """Borrow one; give it back with `put`. Parks while all are lent, and while one is made."""
         self._permits.acquire()

@@ -1,4 +1,4 @@
-"""Queues: bounded hand-over between green threads.
+"""Queues: hand-over between green threads.
 
 Place     sync, on wait queues.
 Promise   fair at both ends: the longest waiting getter gets the next item, the longest waiting
@@ -16,21 +16,22 @@ import heapq
 from collections import deque
 from typing import Generic, TypeVar
 
-from verdant.core import Parkable, WaitQueue, current_thread, park, unpark
+from verdant.core import Parkable, WaitQueue, current_thread, interrupt, park, unpark
 from verdant.errors import WouldBlock
 
-__all__ = ["LifoQueue", "PriorityQueue", "Queue"]
+__all__ = ["LifoQueue", "LightQueue", "PriorityQueue", "Queue"]
 
 T = TypeVar("T")
 
 
-class Queue(Generic[T]):
-    """First in, first out. `maxsize`: how many items it holds; 0 or less means no bound."""
+class LightQueue(Generic[T]):
+    """First in, first out, without `task_done` and `join`: for when nobody counts what is done.
+
+    `maxsize`: how many items it holds; 0 or less means no bound.
+    """
 
     def __init__(self, maxsize: int = 0) -> None:
         self.maxsize = maxsize
-        self._unfinished = 0
-        self._all_done = WaitQueue()
         self._getters: dict[Parkable, None] = {}
         self._handed: dict[Parkable, T] = {}
         self._offers: dict[Parkable, T] = {}
@@ -58,6 +59,20 @@ class Queue(Generic[T]):
     def full(self) -> bool:
         """True when it holds `maxsize` items. Does not park."""
         return 0 < self.maxsize <= len(self._items)
+
+    def getting(self) -> int:
+        """How many callers of `get` wait. Does not park."""
+        return len(self._getters)
+
+    def putting(self) -> int:
+        """How many callers of `put` wait. Does not park."""
+        return len(self._offers)
+
+    def resize(self, maxsize: int) -> None:
+        """Hold `maxsize` items from now on; what it holds already stays. Does not park."""
+        self.maxsize = maxsize
+        while self._offers and not self.full():
+            self._take_offer()
 
     def put(self, item: T, timeout: float | None = None) -> None:
         """Put `item` in. Parks while the queue is full. Raises `TimedOut` after `timeout` s."""
@@ -99,6 +114,49 @@ class Queue(Generic[T]):
             raise WouldBlock("the queue is empty: put something in, or wait in get()")
         return self._hand_out()
 
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __bool__(self) -> bool:
+        """True, also while it is empty: what is asked is whether there is a queue."""
+        return True
+
+    def _accept(self, item: T) -> None:
+        for getter in self._getters:
+            del self._getters[getter]
+            self._handed[getter] = item
+            unpark(getter)
+            return
+        self._store(item)
+
+    def _hand_out(self) -> T:
+        item = self._take()
+        if self._offers and not self.full():
+            self._take_offer()
+        return item
+
+    def _take_offer(self) -> None:
+        putter = next(iter(self._offers))
+        try:
+            self._accept(self._offers.pop(putter))
+        except Exception as exc:  # noqa: BLE001 - raised in the putter
+            # An item that cannot be ordered among the others is its putter's fault, not ours.
+            interrupt(putter, exc)
+        else:
+            unpark(putter)
+
+
+class Queue(LightQueue[T]):
+    """First in, first out; `join()` waits until every item is dealt with.
+
+    `maxsize`: how many items it holds; 0 or less means no bound.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__(maxsize)
+        self._unfinished = 0
+        self._all_done = WaitQueue()
+
     def task_done(self) -> None:
         """Say that one item taken out is dealt with; `join()` counts them. Does not park.
 
@@ -116,21 +174,8 @@ class Queue(Generic[T]):
             self._all_done.wait()
 
     def _accept(self, item: T) -> None:
+        super()._accept(item)
         self._unfinished += 1
-        for getter in self._getters:
-            del self._getters[getter]
-            self._handed[getter] = item
-            unpark(getter)
-            return
-        self._store(item)
-
-    def _hand_out(self) -> T:
-        item = self._take()
-        for putter in self._offers:
-            self._accept(self._offers.pop(putter))
-            unpark(putter)
-            break
-        return item
 
 
 class LifoQueue(Queue[T]):

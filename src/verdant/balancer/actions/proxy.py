@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from verdant.balancer.proxy import Attempt, BackendFailed
+from verdant.balancer.proxy import BackendFailed, pass_to
 from verdant.balancer.selection import choose_backend
 from verdant.core import sleep
 
@@ -26,11 +26,11 @@ _log = logging.getLogger("verdant.balancer")
 
 def answer_by_proxy(exchange: Exchange, action: Proxy) -> None:
     """Proxy to one of the rule's backends. Parks."""
-    failed: set[tuple[str, int]] = set()
+    failed: list[tuple[str, int]] = []
     for number in range(1, action.attempts + 1):
         backend = choose_backend(action.backends, failed)
         try:
-            Attempt(exchange, backend).run()
+            pass_to(exchange, backend)
         except BackendFailed as exc:
             _log.info(
                 "%s: backend %s:%d failed: %s",
@@ -43,6 +43,6 @@ def answer_by_proxy(exchange: Exchange, action: Proxy) -> None:
         else:
             return
         if number < action.attempts:
-            failed.add(backend)
+            failed.append(backend)
             sleep(action.delay_s)
     exchange.respond_page("timeout")
