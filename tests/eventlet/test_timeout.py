@@ -33,9 +33,10 @@ def test_it_is_no_exception_for_except_exception() -> None:
 
 def test_it_runs_from_its_construction_and_can_be_cancelled() -> None:
     bound = Timeout(SHORT)
-    assert bound.pending
+    states = [bound.pending]
     bound.cancel()
-    assert not bound.pending
+    states.append(bound.pending)
+    assert states == [True, False]
     eventlet.sleep(SHORT * 2)
     bound.start()
     with pytest.raises(Timeout):

@@ -10,6 +10,7 @@ Differs   a thread that was woken already when it is killed runs until its next 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,6 +38,18 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A call at a thread's end; equal to another one with the same function and arguments."""
+
+    func: Callable[..., object]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __call__(self, thread: core.GreenThread[Any], /) -> object:
+        return self.func(thread, *self.args, **self.kwargs)
+
+
 class GreenThread(core.GreenThread[Any]):
     """A function that runs beside others. Made by `spawn`, never directly."""
 
@@ -46,7 +59,6 @@ class GreenThread(core.GreenThread[Any]):
         name = getattr(function, "__qualname__", None) or repr(function)
         body = partial(function, **kwargs) if kwargs else function
         super().__init__(core.current_hub(), body, args, name)
-        self._links: deque[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = deque()
         # While it is set, the thread is not among the ready ones yet.
         self._begins: core.Timer | None = None
 
@@ -78,17 +90,11 @@ class GreenThread(core.GreenThread[Any]):
 
         Called at once, by the caller, when it has ended already.
         """
-        self._links.append((func, curried_args, curried_kwargs))
-        if self.done:
-            self._call_linked()
+        self.at_end(_Link(func, curried_args, curried_kwargs))
 
     def unlink(self, func: Callable[..., Any], *curried_args: Any, **curried_kwargs: Any) -> bool:
         """Take back the `link` with these arguments. False when there is none. Does not park."""
-        try:
-            self._links.remove((func, curried_args, curried_kwargs))
-        except ValueError:
-            return False
-        return True
+        return self.not_at_end(_Link(func, curried_args, curried_kwargs))
 
     def kill(self, *throw_args: Any) -> None:
         """End it: GreenletExit, or `throw_args`, is raised where it waits. Parks for a turn."""
@@ -107,22 +113,10 @@ class GreenThread(core.GreenThread[Any]):
             self.interrupts = deque([exc])
             self.begin()
 
-    def run(self) -> None:
-        """The body of the greenlet. The hub's business alone."""
-        super().run()
-        self._call_linked()
-
-    def _call_linked(self) -> None:
-        while self._links:
-            func, args, kwargs = self._links.popleft()
-            try:
-                func(self, *args, **kwargs)
-            except BaseException as exc:  # noqa: BLE001 - the others are still to be called
-                super()._tell(exc)
-
     def _tell(self, exc: BaseException) -> None:
         # Whoever is linked sees the failure, as one who waits does.
-        if not self._links or not isinstance(exc, Exception):
+        linked = any(isinstance(call, _Link) for call in self._at_end)
+        if not linked or not isinstance(exc, Exception):
             super()._tell(exc)
 
 

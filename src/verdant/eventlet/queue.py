@@ -12,7 +12,7 @@ from queue import Empty, Full
 from typing import Any, ClassVar
 
 from verdant import sync
-from verdant.core import TimedOut, unpark
+from verdant.core import TimedOut
 from verdant.errors import WouldBlock
 
 __all__ = ["Empty", "Full", "LifoQueue", "LightQueue", "PriorityQueue", "Queue"]
@@ -49,30 +49,12 @@ class _Line(sync.Queue[Any]):
     def _fetch(self) -> None:
         # Only a queue of size 0 is empty while somebody waits to put.
         if self._offers and not self._items:
-            self._take_in()
-
-    def _hand_out(self) -> Any:
-        item = self._take()
-        if not self.full():
-            self._take_in()
-        return item
-
-    def _take_in(self) -> None:
-        for putter in self._offers:
-            self._accept(self._offers.pop(putter))
-            unpark(putter)
-            break
+            self._take_offer()
 
     def set_limit(self, limit: int | None) -> None:
         self.limit = limit
         while self._offers and not self.full():
-            self._take_in()
-
-    def getting(self) -> int:
-        return len(self._getters)
-
-    def putting(self) -> int:
-        return len(self._offers)
+            self._take_offer()
 
     def held(self) -> Any:
         return self._items

@@ -55,7 +55,7 @@ class Timeout(BaseException):
     @property
     def pending(self) -> bool:
         """True while it counts and has not been raised."""
-        return self._scope is not None and not self._scope.expired
+        return self._scope is not None and self._scope.pending
 
     @property
     def is_timeout(self) -> bool:

@@ -1,9 +1,9 @@
 """Tpool: calls that must block, in native threads, while green threads go on.
 
 Place     eventlet, over core's workers.
-Differs   an interrupted caller leaves at once, and the call's result is dropped. The workers are
-          the process's own, so `set_num_threads` bounds how many calls of tpool run at a time, and
-          `killall` waits for those that run. Nothing is left to do at the process's end.
+Differs   an interrupted caller leaves at once, and the call's result is dropped. Threads start as
+          calls find none idle. `killall` lets them end and does not wait for them; the process's
+          end does not either, so no call can hold it up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from verdant import core, sync
+from verdant import core
 from verdant.core.originals import thread_local
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ class _State:
     def resize(self, threads: int) -> None:
         if threads < 0:
             raise AssertionError("Can't specify negative number of threads")
-        self.threads = threads
-        self.permits = sync.Semaphore(threads)
+        self.workers = core.Workers(threads) if threads else None
 
 
 _state = _State()
@@ -59,29 +58,29 @@ def execute(meth: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     Raises what it raises. Called in such a thread, or with no threads, it calls directly.
     """
-    if _state.here.inside or _state.threads == 0:
+    if _state.here.inside or _state.workers is None:
         return meth(*args, **kwargs)
-    with _state.permits:
-        try:
-            return core.run_in_worker(_inside, partial(meth, *args, **kwargs))
-        except Exception:
-            if not _state.quiet:
-                traceback.print_exc()
-            raise
+    try:
+        return _state.workers.run(_inside, partial(meth, *args, **kwargs))
+    except Exception:
+        if not _state.quiet:
+            traceback.print_exc()
+        raise
 
 
 def set_num_threads(nthreads: int) -> None:
-    """How many calls may run at a time from now on; 0 calls directly. Does not park."""
+    """How many native threads there may be from now on; 0 calls directly. Does not park."""
+    killall()
     _state.resize(nthreads)
 
 
 def killall() -> None:
-    """Wait until no call runs. Parks."""
-    permits, count = _state.permits, _state.threads
-    for _ in range(count):
-        permits.acquire()
-    for _ in range(count):
-        permits.release()
+    """Let the native threads end when their calls have; the next call starts others.
+
+    Does not park.
+    """
+    if _state.workers is not None:
+        _state.workers.close()
 
 
 def set_quiet(quiet: bool) -> None:
