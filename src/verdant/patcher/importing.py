@@ -140,16 +140,27 @@ class _World:
         else:
             if name.partition(".")[0] not in sys.stdlib_module_names:
                 self._copied_roots.add(name.partition(".")[0])
-            module = module_from_spec(spec)
-            vars(module)["__builtins__"] = self._builtins
-            self._modules[name] = module
-            try:
-                exec(code, vars(module))
-            except BaseException:
-                del self._modules[name]
-                raise
+            module = self._run(spec, code)
         if parent:
             setattr(self._modules[parent], child, module)
+        return module
+
+    def _run(self, spec: ModuleSpec, code: CodeType) -> ModuleType:
+        module = module_from_spec(spec)
+        vars(module)["__builtins__"] = self._builtins
+        self._modules[spec.name] = module
+        parent, _, child = spec.name.rpartition(".")
+        if parent:
+            # Early, for modules that import each other: the interpreter looks for one that is not
+            # finished in sys.modules, where ours are not.
+            setattr(self._modules[parent], child, module)
+        try:
+            exec(code, vars(module))
+        except BaseException:
+            del self._modules[spec.name]
+            if parent:
+                vars(self._modules[parent]).pop(child, None)
+            raise
         return module
 
     # Which modules need a copy.
