@@ -23,7 +23,14 @@ from verdant.patcher.defaults import replace_in_defaults
 from verdant.patcher.locks import convert_locks
 from verdant.patcher.table import TABLE, Row
 
-__all__ = ["PatchError", "is_patched", "monkey_patch", "native_select", "original"]
+__all__ = [
+    "PatchError",
+    "is_patched",
+    "monkey_patch",
+    "native_select",
+    "original",
+    "originals_of",
+]
 
 # A copy of the module as it was: for the hub.
 native_select = ModuleType("select")
@@ -145,3 +152,13 @@ def original(module: str, attribute: str) -> object:
     """
     before = _originals.get((module, attribute), _MISSING)
     return getattr(_resolve(module), attribute) if before is _MISSING else before
+
+
+def originals_of(module: str) -> dict[tuple[str, str], object]:
+    """What was there before the patch: by class ("" for the module itself) and attribute."""
+    found: dict[tuple[str, str], object] = {}
+    for (target, attribute), before in _originals.items():
+        owner, _, kind = target.partition(":")
+        if owner == module:
+            found[kind, attribute] = before
+    return found
