@@ -11,7 +11,7 @@ Not here  sockets (green/); what a wait means (parking.py, watch.py); whether an
          ▲                                                                                   │
          └───────────────────────────────────────────────────────────────────────────────────┘
 
-Why direct switches: the event loop calls `waiter.switch()` itself. A callback object per event,
+Why direct switches: loops.py calls `waiter.switch()` itself. A callback object per event,
 or a watcher that is started and stopped per wait, is what the peers pay for in every message.
 """
 
@@ -22,12 +22,13 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from verdant.core.current import hubs, slot
 from verdant.core.deadlock import find_deadlock
+from verdant.core.loops import deliver
 from verdant.core.originals import get_ident, monotonic
-from verdant.core.poller import GONE, READABLE, WRITABLE, Poller, make_poller
+from verdant.core.poller import Poller, make_poller
 from verdant.core.timers import Timer, Timers
 from verdant.core.wakeup import Wakeup
 
@@ -136,6 +137,9 @@ class Hub:
         while True:
             try:
                 self._loop()
+            except GreenletExit:
+                # The native thread ends, see _Guard.
+                return
             except BaseException as exc:  # noqa: BLE001 - handed on, below
                 # Only a signal handler raises here (Ctrl-C while the hub polls or dispatches), or
                 # a callback that broke its promise. Either is the main program's to hear of. The
@@ -143,8 +147,8 @@ class Hub:
                 self.interrupt(self.main, exc)
                 self._rouse_everyone()
 
-    def _loop(self) -> None:  # noqa: C901 - one function: a call per event is what it avoids
-        # Locals: each of these is read once per event or turn.
+    def _loop(self) -> None:
+        # Locals: each of these is read once per turn.
         poll = self.poller.poll
         ready = self.ready
         heap = self.timers.heap
@@ -168,32 +172,8 @@ class Hub:
             self.turns = turn
             if not events and timeout and not heap:
                 self._examine_idleness()
-            for fd, event in events:
-                watch = watches.get(fd)
-                if watch is None:
-                    if fd == wake_fd:
-                        self._take_foreign()
-                    continue
-                if watch.born == turn:
-                    # The event is older than the watch.
-                    continue
-                if event & READABLE:
-                    watch.readable = True
-                    if event & GONE:
-                        watch.gone = True
-                    waiter = watch.reader
-                    if waiter is not None:
-                        watch.reader = None
-                        waiter.switch()
-                        if watch.more_readers:
-                            watch.rouse_readers()
-                if event & WRITABLE:
-                    waiter = watch.writer
-                    if waiter is not None:
-                        watch.writer = None
-                        waiter.switch()
-                        if watch.more_writers:
-                            watch.rouse_writers()
+            if deliver(events, watches, turn, wake_fd):
+                self._take_foreign()
 
     def _poll_timeout(self) -> float:
         if self.ready or self.overdue:
@@ -270,6 +250,10 @@ class _Guard:
         # by themselves.
         if not is_finalizing():
             self._hub.close()
+            # Ends the loop, which would else be a suspended greenlet that can neither run nor go.
+            # In a forked child it is another native thread that comes here, and cannot.
+            if get_ident() == self._hub.thread_ident:
+                self._hub.greenlet.throw(GreenletExit)
 
 
 def current_hub() -> Hub:

@@ -3,7 +3,8 @@
 Place     core; above parking it is only a timer that interrupts.
 Promise   the exception comes at a wait inside the block, never after it: leaving the block takes
           back what has fired but was not raised. Nested scopes each raise their own, so the
-          `except` that catches tells which bound was met.
+          `except` that catches tells which bound was met. What is inside cannot mistake it for an
+          error of its own.
 Not here  bounds on a single wait (the `timeout` argument that most waits have).
 
     try:
@@ -11,6 +12,11 @@ Not here  bounds on a single wait (the `timeout` argument that most waits have).
             answer = socket.recv()
     except Timeout:
         give_up()
+
+The wait itself raises `Expired`, a BaseException; on the block's edge that becomes the scope. A
+scope raised at the wait would be an OSError there, like every TimeoutError, and what a library does
+with those is retry the call or report a broken connection: redis-py, psycopg and PyMySQL all do,
+and the bound would be lost. asyncio and trio draw the same line with their cancellation.
 """
 
 from __future__ import annotations
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     from verdant.core.parking import Parkable
     from verdant.core.timers import Timer
 
-__all__ = ["Timeout", "is_interrupt", "with_timeout"]
+__all__ = ["Expired", "Timeout", "is_interrupt", "with_timeout"]
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -39,11 +45,23 @@ _RAISED_BY = "__verdant_timeout__"
 _MISSING: object = object()
 
 
-class Timeout(TimedOut):
-    """A context manager that raises itself inside its block after `seconds`.
+class Expired(BaseException):
+    """Raised at a wait inside a `Timeout` block whose time is up; outside it is the `Timeout`.
 
-    `seconds`: the bound, or None for no bound. `exception`: raised instead of the scope itself: an
-    instance, or a class, of which a new one is made each time. False leaves the block silently.
+    Nobody's fault: let it pass. A `BaseException`, so that no `except Exception` keeps it.
+    """
+
+    def __init__(self, scope: Timeout) -> None:
+        super().__init__(str(scope))
+        self.scope = scope
+
+
+class Timeout(TimedOut):
+    """A context manager that ends its block after `seconds` by raising itself.
+
+    `seconds`: the bound, or None for no bound. `exception`: raised at the wait inside, as it is, in
+    place of the scope: an instance, or a class, of which a new one is made each time. False leaves
+    the block silently.
     `expired` tells afterwards whether the bound was met, also where somebody inside the block
     caught what was raised. May be entered again, but not while it is entered. Does not park.
     """
@@ -79,9 +97,13 @@ class Timeout(TimedOut):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        mine = isinstance(exc, Expired) and exc.scope is self
         self.cancel()
         self._thread = None
-        return self._silent and exc is self
+        if not mine or self._silent:
+            return mine
+        # With the frames of the wait, and without a second traceback that says the same.
+        raise self.with_traceback(traceback) from None
 
     def cancel(self) -> None:
         """Lift the bound; the block goes on without one. Does not park."""
@@ -112,7 +134,7 @@ class Timeout(TimedOut):
     def _fresh(self) -> BaseException:
         exc: BaseException
         if self._instead is None:
-            exc = self
+            exc = Expired(self)
         elif isinstance(self._instead, BaseException):
             exc = self._instead
         else:
@@ -122,7 +144,7 @@ class Timeout(TimedOut):
                 exc = failed
         # One that was raised before, by the same scope in a loop, tells of that time no more.
         exc.__traceback__ = exc.__cause__ = exc.__context__ = None
-        if exc is not self:
+        if self._instead is not None:
             exc.__dict__[_RAISED_BY] = id(self)
         return exc
 
@@ -148,12 +170,10 @@ def with_timeout(
     that `fn` itself raises, or that bounds the caller, passes through.
     """
     bound = Timeout(seconds)
-    bound.__enter__()
     try:
-        return fn(*args, **kwargs)
+        with bound:
+            return fn(*args, **kwargs)
     except Timeout as exc:
-        if exc is bound and timeout_value is not _MISSING:
-            return timeout_value
-        raise
-    finally:
-        bound.cancel()
+        if exc is not bound or timeout_value is _MISSING:
+            raise
+    return timeout_value

@@ -4,16 +4,7 @@ Place     core; hub.py reports edges to it, green/ waits on it. Knows descriptor
 Promise   an edge is never lost: it sets `readable` whether or not somebody waits. It wakes every
           waiter of its direction, first come, first run. Closing wakes every waiter with EBADF. A
           watch never hears of a file that had its descriptor's number before.
-Not here  what to do on EAGAIN, or when a short read means a drained socket (green/socket.py).
-
-The rule, for readers of every kind:
-
-    while True:
-        if not watch.readable: watch.wait_readable()
-        try:    data = recv(n)
-        except BlockingIOError: watch.readable = False; continue
-        if 0 < len(data) < n and not watch.gone: watch.readable = False      # stream sockets only
-        return data
+Not here  the loops that read and write (loops.py), which go by the rule below.
 
 `readable` is a hint that may be true for nothing (then EAGAIN corrects it) and must never be false
 while data waits without an edge to come. `gone` is set by HUP, ERR, RDHUP or urgent data: data and
@@ -28,6 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from verdant.core.hub import Hub, current_hub
+from verdant.core.loops import WatchLoops
 from verdant.core.parking import Parkable, park, running, unpark, withdraw
 from verdant.errors import TimedOut
 
@@ -37,28 +29,18 @@ if TYPE_CHECKING:
 __all__ = ["FdWatch", "watch_fd"]
 
 
-class FdWatch:
+class FdWatch(WatchLoops):
     """Readiness of one descriptor in one hub. Made by `watch_fd`, closed before the descriptor is.
 
-    The slots are public for the hub and for the receive loops above, which read and write
-    `readable` once per message.
+    Its attributes are public for the hub and for those who receive by other calls than `read`:
+    after EAGAIN they set `readable` to False and wait.
     """
 
-    __slots__ = (
-        "born",
-        "closed",
-        "fd",
-        "gone",
-        "hub",
-        "more_readers",
-        "more_writers",
-        "readable",
-        "reader",
-        "writer",
-    )
+    __slots__ = ()
 
     def __init__(self, hub: Hub, fd: int) -> None:
         self.hub = hub
+        self.hub_greenlet = hub.greenlet
         self.fd = fd
         # Its generation: the hub's poll after which it was made.
         self.born = hub.turns
@@ -66,10 +48,10 @@ class FdWatch:
         self.gone = False
         self.closed = False
         # One waiter per direction is the rule; the deques appear when there is a second.
-        self.reader: Parkable | None = None
-        self.writer: Parkable | None = None
-        self.more_readers: deque[Parkable] | None = None
-        self.more_writers: deque[Parkable] | None = None
+        self.reader = None
+        self.writer = None
+        self.more_readers = None
+        self.more_writers = None
 
     def wait_readable(self, timeout_s: float | None = None) -> None:
         """Park until an edge says that the descriptor may be readable.
@@ -145,6 +127,9 @@ class FdWatch:
         self.hub.poller.unregister(self.fd)
         if self.hub.watches.get(self.fd) is self:
             del self.hub.watches[self.fd]
+        # Its number may come round again at once.
+        self.fd = -1
+        self.readable = False
         self.rouse_readers()
         self.rouse_writers()
 

@@ -9,6 +9,7 @@ Not here  regular files, which cannot be waited for: the stdlib's `open` reads t
 from __future__ import annotations
 
 import io as _stdlib
+import os
 import warnings
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -89,11 +90,9 @@ def reopened(file: IO[Any]) -> IO[Any]:
             write_through=write_through,
         )
     if isinstance(file, _stdlib.FileIO):
-        # Its descriptor changes hands, so that it does not close it.
-        fd = file.fileno()
-        mode = file.mode
-        green = FileIO(fd, mode.replace("b", ""))
-        file.__init__(fd, mode, closefd=False)  # type: ignore[misc] # disowns the descriptor
+        # A file closes its descriptor, so ours has one of its own.
+        green = FileIO(os.dup(file.fileno()), file.mode.replace("b", ""))
+        file.close()
         return cast("IO[bytes]", green)
     raw = cast("_stdlib.BufferedReader", file).detach()
     green_raw = cast("Any", reopened(cast("IO[bytes]", raw)))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["epoll", "poll", "select", "wait_for_events"]
+__all__ = ["epoll", "native_epoll", "poll", "select", "wait_for_events"]
 
 T = TypeVar("T")
 
@@ -51,6 +51,8 @@ FileLike = Any  # the stdlib's own: a descriptor, or what has a `fileno()`
 _select = _stdlib.select
 _poll = _stdlib.poll
 _epoll = _stdlib.epoll
+# For aio, whose selectors wait in another way.
+native_epoll = _epoll
 
 _READ = _stdlib.POLLIN | _stdlib.POLLPRI | _stdlib.POLLRDHUP
 _WRITE = _stdlib.POLLOUT

@@ -6,10 +6,8 @@ Promise   the whole surface of the stdlib's class with its meaning, timeouts inc
 Not here  names (dns.py), TLS (ssl.py), buffering (net/).
 
 The descriptor is non-blocking from the first moment and registered on its first wait, once, for
-both directions (core/watch.py has the rule). `recv` carries the short-read rule: a stream that
-gave fewer bytes than asked is drained, so the next call parks at once instead of paying for EAGAIN
-and its exception. The rule holds for plain stream `recv` without flags alone; every other call
-tries, is told EAGAIN, and parks.
+both directions (core/watch.py). A plain stream `recv` without flags goes by the short-read rule
+(core/loops.py); every other call tries, is told EAGAIN, and parks.
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ SENDFILE_BYTES = 1 << 20
 class socket(_stdlib.socket):
     """A socket whose waits park the green thread. Constructor and calls as in the stdlib."""
 
-    __slots__ = ("_stream", "_timeout_s", "_watch")
+    __slots__ = ("_lent", "_stream", "_timeout_s", "_watch")
 
     def __init__(
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
@@ -66,6 +64,8 @@ class socket(_stdlib.socket):
         super().__init__(family, type, proto, fileno)
         self._timeout_s: float | None = _stdlib.getdefaulttimeout()
         self._watch: FdWatch | None = None
+        # True when a TLS socket is about to take the descriptor over.
+        self._lent = False
         # `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC beside the kind.
         self._stream = _type(self) & 0xF == _STREAM
         if type != -1 and type & getattr(_stdlib, "SOCK_NONBLOCK", 0):
@@ -142,17 +142,15 @@ class socket(_stdlib.socket):
         watch = self._watch
         if flags or watch is None or self._timeout_s is not None or not self._stream:
             return self._until_readable(_recv, bufsize, flags, flags=flags)
-        while True:
-            if not watch.readable:
-                watch.wait_readable()
-            try:
-                data = _recv(self, bufsize)
-            except BlockingIOError:
-                watch.readable = False
-                continue
-            if 0 < len(data) < bufsize and not watch.gone:
-                watch.readable = False
-            return data
+        return watch.read(bufsize)
+
+    def stream_calls(self) -> tuple[Callable[[int], bytes], Callable[[bytes], None]]:
+        """`recv` and `sendall` without flags and timeouts, for a connected stream's owner.
+
+        One call less per message than the socket's own. They end with EBADF when it is closed.
+        """
+        watch = self._watched()
+        return watch.read, watch.write_all
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """As in the stdlib. Parks."""
@@ -319,17 +317,21 @@ class socket(_stdlib.socket):
         super()._real_close(*args)  # type: ignore[misc]
 
     def detach(self) -> int:
-        """As in the stdlib. The descriptor blocks again, unless this socket has a timeout.
+        """As in the stdlib: what a caller takes for blocking is so from now on for everybody.
 
-        Whoever takes it over finds what the caller set, not what we made of it: a pipe of
-        `multiprocessing` is such a descriptor.
+        Whoever takes the descriptor over finds what the caller set, not what we made of it: a pipe
+        of `multiprocessing` is such a descriptor.
         """
         self._forget()
-        if self._timeout_s is None:
+        if self._timeout_s is None and not self._lent:
             # One that is closed already is detached all the same.
             with contextlib.suppress(OSError):
                 _setblocking(self, True)
         return super().detach()
+
+    def lend(self, lent: bool) -> None:
+        """Say that `detach()` will leave the descriptor to another green socket, or no longer."""
+        self._lent = lent
 
     def shutdown(self, how: int, /) -> None:
         """As in the stdlib."""

@@ -17,7 +17,7 @@ wants a write that could not go out repeated before another.
 from __future__ import annotations
 
 import ssl as _stdlib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from verdant.green.socket import socket
 
@@ -34,6 +34,17 @@ T = TypeVar("T")
 
 class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed narrows some parameters
     """As `ssl.SSLSocket`. Made by `SSLContext.wrap_socket()` once the context's hook names it."""
+
+    @classmethod
+    def _create(cls, sock: _plain.socket, *args: Any, **kwargs: Any) -> SSLSocket:  # noqa: ANN401 - the stdlib's own
+        create = super()._create  # type: ignore[misc] # a hook typeshed does not list
+        if not isinstance(sock, socket):
+            return cast("SSLSocket", create(sock, *args, **kwargs))
+        sock.lend(True)
+        try:
+            return cast("SSLSocket", create(sock, *args, **kwargs))
+        finally:
+            sock.lend(False)
 
     def _until_done(self, call: Callable[..., T], *args: object) -> T:
         deadline: float | None = None
@@ -75,6 +86,10 @@ class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed nar
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
         """As in the stdlib. Parks."""
         return self._until_done(super().send, data, flags)
+
+    def stream_calls(self) -> tuple[Callable[[int], bytes], Callable[[bytes], None]]:
+        """`recv` and `sendall`, for the stream's owner: there is no shorter way through TLS."""
+        return self.recv, self.sendall
 
     def unwrap(self) -> _plain.socket:
         """As in the stdlib. Parks until the peer has closed its side of the TLS session too."""

@@ -89,6 +89,8 @@ TABLE: tuple[Row, ...] = (
             "_thread_local_info": "dummy_tracker",
         },
     ),
+    # What multiprocessing's locks, queues and values are made of.
+    *_rows("thread", "_multiprocessing", "semlock", {"SemLock": "SemLock"}),
     *_rows("queue", "queue", "queue", {"SimpleQueue": "SimpleQueue"}),
     *_rows("select", "select", "select", {"select": "select", "poll": "poll", "epoll": "epoll"}),
     *_rows("select", "selectors:SelectSelector", "selectors", {"_select": "select_method"}),

@@ -1,0 +1,155 @@
+"""Loops: what runs once per message, in Python; and the choice of the accelerator, if there is one.
+
+Place     core; hub.py delivers events by it, watch.py builds on its class.
+Promise   `_speedups.c` does the same with the same outcome; where it was not built, or with
+          VERDANT_PURE=1 in the environment, this file does the work and nothing is missing.
+Not here  waits that have a line or a bound (watch.py): they are rare, and written once.
+
+The rule of `read`: a receive that gave fewer bytes than asked has drained the descriptor, so the
+next one parks at once instead of paying for EAGAIN and its exception. It holds for streams alone,
+and no longer once `gone` is set (watch.py says why).
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from verdant.core.originals import read as _read
+from verdant.core.originals import write as _write
+from verdant.core.poller import GONE, READABLE, WRITABLE
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Mapping
+
+    from greenlet import greenlet
+
+    from verdant.core.hub import Hub
+    from verdant.core.parking import Parkable
+
+__all__ = ["ACCELERATED", "PureWatchLoops", "WatchLoops", "deliver", "deliver_pure"]
+
+
+class PureWatchLoops:
+    """A descriptor's waiters, and the loops that read and write it. `FdWatch` adds the waiting."""
+
+    __slots__ = (
+        "born",
+        "closed",
+        "fd",
+        "gone",
+        "hub",
+        "hub_greenlet",
+        "more_readers",
+        "more_writers",
+        "readable",
+        "reader",
+        "writer",
+    )
+
+    hub: Hub
+    hub_greenlet: greenlet
+    fd: int
+    born: int
+    readable: bool
+    gone: bool
+    closed: bool
+    reader: Parkable | None
+    writer: Parkable | None
+    more_readers: deque[Parkable] | None
+    more_writers: deque[Parkable] | None
+
+    if TYPE_CHECKING:
+
+        def wait_readable(self) -> None: ...
+        def wait_writable(self) -> None: ...
+        def rouse_readers(self) -> None: ...
+        def rouse_writers(self) -> None: ...
+
+    def read(self, bytes_max: int, /) -> bytes:
+        """Read at most `bytes_max` bytes of a stream; b"" at its end (read(2)). Parks.
+
+        Raises OSError, EBADF when the watch is closed meanwhile.
+        """
+        while True:
+            if not self.readable:
+                self.wait_readable()
+            try:
+                data = _read(self.fd, bytes_max)
+            except BlockingIOError:
+                self.readable = False
+                continue
+            if 0 < len(data) < bytes_max and not self.gone:
+                self.readable = False
+            return data
+
+    def write_all(self, data: bytes, /) -> None:
+        """Write all of `data` (write(2)). Parks while the kernel takes none of it.
+
+        Raises OSError, EBADF when the watch is closed meanwhile.
+        """
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                sent = _write(self.fd, rest)
+            except BlockingIOError:
+                self.wait_writable()
+                continue
+            if sent == len(rest):
+                return
+            rest = memoryview(rest)[sent:]
+
+
+def deliver_pure(
+    events: list[tuple[int, int]], watches: Mapping[int, PureWatchLoops], turn: int, wake_fd: int
+) -> bool:
+    """Tell each event to its watch, and let the watch's first waiters run. In the hub.
+
+    `turn`: the number of the poll that brought the events. Returns True when `wake_fd` was among
+    them.
+    """
+    woken = False
+    for fd, event in events:
+        watch = watches.get(fd)
+        if watch is None:
+            woken = woken or fd == wake_fd
+            continue
+        if watch.born == turn:
+            # The event is older than the watch.
+            continue
+        if event & READABLE:
+            watch.readable = True
+            if event & GONE:
+                watch.gone = True
+            waiter = watch.reader
+            if waiter is not None:
+                watch.reader = None
+                waiter.switch()
+                if watch.more_readers:
+                    watch.rouse_readers()
+        if event & WRITABLE:
+            waiter = watch.writer
+            if waiter is not None:
+                watch.writer = None
+                waiter.switch()
+                if watch.more_writers:
+                    watch.rouse_writers()
+    return woken
+
+
+if TYPE_CHECKING:
+    WatchLoops = PureWatchLoops
+    deliver = deliver_pure
+    ACCELERATED: bool
+else:
+    WatchLoops, deliver, ACCELERATED = PureWatchLoops, deliver_pure, False
+    if os.environ.get("VERDANT_PURE", "0") in ("", "0"):
+        try:
+            _speedups = import_module("verdant.core._speedups")
+        except ImportError:
+            # No compiler at install time, or another platform: all the same but slower.
+            pass
+        else:
+            WatchLoops, deliver, ACCELERATED = _speedups.WatchLoops, _speedups.deliver, True
