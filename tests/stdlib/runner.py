@@ -1,6 +1,6 @@
 """Runner: run test modules in child processes, past whatever hangs or dies.
 
-Place     tests/stdlib; report.py and test_rows.py call it, child.py is what it runs.
+Place     tests/stdlib; __main__.py and test_rows.py call it, child.py is what it runs.
 Promise   every test that child.py planned has one outcome. A test that makes no progress for
           HANG_S seconds is killed with all the processes it started, counted as hung, and the
           rest goes on in a new process.
@@ -25,7 +25,7 @@ import verdant
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["HANG_S", "run_modules"]
+__all__ = ["HANG_S", "PASSED", "run_modules"]
 
 # No test of these modules is meant to take as long as this, and a machine with other work to do
 # makes no test this much slower.
@@ -36,6 +36,9 @@ LOOK_S = 0.05
 # Where "verdant" is imported from: its own folder's parent, which the child needs in its path.
 _SOURCE = Path(verdant.__file__).parent.parent
 _CHILD = Path(__file__).with_name("child.py")
+
+# A folder of modules to test that are not CPython's: the runner's own tests have one.
+MODULES: Path | None = None
 
 PASSED = "passed"
 HUNG = "hung"
@@ -132,7 +135,8 @@ def _run_child(
         for name, value in os.environ.items()
         if not name.startswith(("PYTHON", "PYTEST", "COVERAGE"))
     }
-    environment.update(PYTHONPATH=str(_SOURCE), TMPDIR=str(home))
+    path = [str(_SOURCE), *([str(MODULES)] if MODULES else [])]
+    environment.update(PYTHONPATH=os.pathsep.join(path), TMPDIR=str(home))
     child = subprocess.Popen(
         [
             *(sys.executable, "-P", "-X", "faulthandler", str(_CHILD), patch, str(notes_fd)),

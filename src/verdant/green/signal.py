@@ -36,8 +36,9 @@ def default_int_handler(signalnum: int, frame: FrameType | None, /) -> None:
     """
     hub: Hub | None = getattr(slot, "hub", None)
     if hub is not None:
-        running = getcurrent()
         main = hub.main
+        # An object to compare: the main program's greenlet is no GreenThread.
+        running: object = getcurrent()
         if running is not main and running is not hub.greenlet:
             pending = main.interrupts or ()
             if not main.dead and not any(type(exc) is KeyboardInterrupt for exc in pending):
