@@ -13,6 +13,7 @@ and no longer once `gone` is set (watch.py says why).
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from verdant.core.originals import read as _read
@@ -146,9 +147,9 @@ else:
     WatchLoops, deliver, ACCELERATED = PureWatchLoops, deliver_pure, False
     if os.environ.get("VERDANT_PURE", "0") in ("", "0"):
         try:
-            from verdant.core._speedups import WatchLoops, deliver
+            _speedups = import_module("verdant.core._speedups")
         except ImportError:
             # No compiler at install time, or another platform: all the same but slower.
             pass
         else:
-            ACCELERATED = True
+            WatchLoops, deliver, ACCELERATED = _speedups.WatchLoops, _speedups.deliver, True

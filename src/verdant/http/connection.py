@@ -16,9 +16,11 @@ from verdant.http.errors import BadRequest, ConnectionLost
 from verdant.http.parser import parse_request_head
 from verdant.http.reader import ByteStream, MessageReader
 from verdant.http.serializer import LAST_CHUNK, chunk, response_head
+from verdant.net import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import BinaryIO
 
     from verdant.http.deadlines import Deadlines
     from verdant.http.headers import Field
@@ -34,6 +36,9 @@ IDLE_S_MAX = 75.0
 STALLED_S_MAX = 60.0
 # From a head's first byte to its last: slower than that is an attack.
 HEAD_S_MAX = 10.0
+
+# Sent at once, at the most: a client that takes this much within STALLED_S_MAX is slow, not gone.
+SEND_BYTES = 256 * 1024
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -55,22 +60,34 @@ def http_date() -> bytes:
 
 
 class ServerConnection(MessageReader):
-    """One client's connection. `request` is the one being answered."""
+    """One client's connection. `request` is the one being answered.
+
+    closing: no other request will be answered after this one. idle: between requests. lost: the
+    client is gone, which is no fault of whoever answers it. taken_over: what answers the present
+    request has written to the stream by itself. when_stopping: called, once, when the server begins
+    to stop; must not park. memory: for what a handler wants to keep from one request to the next.
+    """
 
     __slots__ = (
         "_continue_due",
         "_deadlines",
+        "_sending",
         "bytes_received",
         "bytes_sent",
         "closing",
         "head_s_max",
+        "idle",
         "idle_s_max",
+        "lost",
+        "memory",
         "request",
         "stalled_s_max",
         "status",
+        "taken_over",
         "timed_out",
         "waiting_s_max",
         "waiting_since",
+        "when_stopping",
     )
 
     def __init__(
@@ -85,7 +102,12 @@ class ServerConnection(MessageReader):
         super().__init__(stream)
         self.request: Request | None = None
         self.closing = False
+        self.idle = False
+        self.lost = False
+        self.taken_over = False
         self.timed_out = False
+        self.when_stopping: Callable[[], object] | None = None
+        self.memory: object = None
         # Of the present exchange; heads count.
         self.status = 0
         self.bytes_sent = 0
@@ -97,6 +119,7 @@ class ServerConnection(MessageReader):
         self.waiting_s_max = idle_s_max
         self._deadlines = deadlines
         self._continue_due = False
+        self._sending = False
 
     def read_request(self) -> Request | None:
         """The next request's head, or None when the client is done. Parks.
@@ -109,17 +132,24 @@ class ServerConnection(MessageReader):
             self.waiting_since = deadlines.now
         self.status = 0
         self.bytes_sent = 0
+        self.idle = True
         try:
             head = self.read_head()
         except ConnectionLost:
             if self.timed_out:
                 raise BadRequest(408, "the head did not come in time") from None
             return None
+        finally:
+            self.idle = False
         self.waiting_since = 0.0
         if head is None:
             return None
         self.bytes_received = len(head) + 4
-        request = self.request = parse_request_head(head)
+        request = self.request
+        if request is None or request.head != head:
+            # Else a client that repeats itself, as programs do: a request is a value, so the one
+            # that was parsed before is this one too.
+            request = self.request = parse_request_head(head)
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
             self._continue_due = request.expect_continue
@@ -130,6 +160,7 @@ class ServerConnection(MessageReader):
         return request
 
     def _head_is_partial(self) -> None:
+        self.idle = False
         if self._deadlines is not None and self.waiting_s_max != self.head_s_max:
             self.waiting_s_max = self.head_s_max
             self.waiting_since = self._deadlines.now
@@ -152,6 +183,7 @@ class ServerConnection(MessageReader):
         except ConnectionLost:
             if self.timed_out:
                 raise BadRequest(408, "the body did not come in time") from None
+            self.lost = True
             raise
         self.waiting_since = 0.0
         self.bytes_received += len(piece)
@@ -172,9 +204,59 @@ class ServerConnection(MessageReader):
         return b"".join(pieces)
 
     def send(self, data: bytes) -> None:
-        """Send raw bytes of the present answer. Parks while the client does not read."""
-        self.stream.sendall(data)
-        self.bytes_sent += len(data)
+        """Send raw bytes of the present answer. Parks while the client does not read.
+
+        Raises OSError for a client that is gone, or took too little for too long.
+        """
+        deadlines = self._deadlines
+        if deadlines is None:
+            self.stream.sendall(data)
+            self.bytes_sent += len(data)
+            return
+        self._sending = True
+        self.waiting_s_max = self.stalled_s_max
+        self.waiting_since = deadlines.now
+        try:
+            if len(data) <= SEND_BYTES:
+                self.stream.sendall(data)
+                self.bytes_sent += len(data)
+            else:
+                for start in range(0, len(data), SEND_BYTES):
+                    self.waiting_since = deadlines.now
+                    piece = data[start : start + SEND_BYTES]
+                    self.stream.sendall(piece)
+                    self.bytes_sent += len(piece)
+        except BaseException:
+            # The client is gone, or our caller was interrupted with some of it sent: either way
+            # nothing that follows would be understood.
+            self.lost = True
+            self._sending = False
+            self.waiting_since = 0.0
+            raise
+        self._sending = False
+        self.waiting_since = 0.0
+
+    def send_file(self, file: BinaryIO, offset: int, count: int) -> int:
+        """Send `count` bytes of a regular file by sendfile(2), as `send` does; 0 at its end. Parks.
+
+        For a plain stream on a socket. `count` is what may pass without progress being noted.
+        """
+        stream = self.stream
+        assert isinstance(stream, Stream)
+        self._sending = True
+        self.waiting_s_max = self.stalled_s_max
+        if self._deadlines is not None:
+            self.waiting_since = self._deadlines.now
+        try:
+            sent = stream.socket.sendfile(file, offset, count)
+        except BaseException:
+            self.lost = True
+            raise
+        finally:
+            self._sending = False
+            self.waiting_since = 0.0
+        self.bytes_sent += sent
+        return sent
 
     def respond(self, response: Response) -> None:
         """Send a whole answer. Parks while the client does not read."""
@@ -216,9 +298,7 @@ class ServerConnection(MessageReader):
 
     def _framed(self, headers: Iterable[Field]) -> list[Field]:
         fields = [(b"Date", http_date()), *headers]
-        if self._continue_due or (not self.body_finished and self._too_much_left()):
-            # The body was not asked for, or is too long to read away.
-            self.closing = True
+        self.judge_unread_body()
         line = self.connection_line()
         if line:
             fields.append((b"Connection", line))
@@ -230,6 +310,12 @@ class ServerConnection(MessageReader):
             return b"close"
         request = self.request
         return b"keep-alive" if request is not None and not request.minor_version else b""
+
+    def judge_unread_body(self) -> None:
+        """Before an answer's head: decide that it is the last one if the body is in the way."""
+        if self._continue_due or (not self.body_finished and self._too_much_left()):
+            # The body was not asked for, or is too long to read away.
+            self.closing = True
 
     def _too_much_left(self) -> bool:
         request = self.request
@@ -282,5 +368,13 @@ class ServerConnection(MessageReader):
     def wait_is_over(self) -> None:
         """Called by the sweeper: whoever waits on this connection sees its end."""
         self.timed_out = True
+        if self._sending:
+            # A client that does not read.
+            self.stream.abort()
+        else:
+            self.stop_waiting()
+
+    def stop_waiting(self) -> None:
+        """End receiving: what has arrived is the last. Does not park."""
         abort_reading = getattr(self.stream, "abort_reading", self.stream.abort)
         abort_reading()

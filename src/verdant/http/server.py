@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from verdant.green.socket import socket
     from verdant.net import Stream
 
-from verdant.net import CONNECTIONS_MAX_DEFAULT, Server
+from verdant.net import CONNECTIONS_MAX_DEFAULT, HANDSHAKE_S_MAX, Server
 
 __all__ = ["HttpServer", "serve_connection"]
 
@@ -68,7 +68,13 @@ def serve_connection(connection: ServerConnection, handler: Handler) -> None:
 
 
 class HttpServer:
-    """Serves HTTP on listeners: a green thread per connection, idle and stalled ones ended."""
+    """Serves HTTP on listeners: a green thread per connection, idle and stalled ones ended.
+
+    listeners: what `net.listen()` made, with TLS or without. handler: answers one request.
+    connections_max: as many are served at once. idle_s_max, head_s_max, stalled_s_max: seconds
+    between requests, for a head, and for some progress in a body (either way). handshake_s_max:
+    seconds to agree on TLS. name: of the green threads, in reports.
+    """
 
     def __init__(
         self,
@@ -78,6 +84,8 @@ class HttpServer:
         connections_max: int = CONNECTIONS_MAX_DEFAULT,
         idle_s_max: float | None = None,
         head_s_max: float | None = None,
+        stalled_s_max: float | None = None,
+        handshake_s_max: float = HANDSHAKE_S_MAX,
         name: str = "http connection",
     ) -> None:
         self._handler = handler
@@ -87,8 +95,16 @@ class HttpServer:
             self._limits["idle_s_max"] = idle_s_max
         if head_s_max is not None:
             self._limits["head_s_max"] = head_s_max
+        if stalled_s_max is not None:
+            self._limits["stalled_s_max"] = stalled_s_max
         self._connections: set[ServerConnection] = set()
-        self._server = Server(listeners, self._serve, connections_max=connections_max, name=name)
+        self._server = Server(
+            listeners,
+            self._serve,
+            connections_max=connections_max,
+            handshake_s_max=handshake_s_max,
+            name=name,
+        )
 
     @property
     def connections(self) -> int:
@@ -111,8 +127,12 @@ class HttpServer:
         for connection in list(self._connections):
             # The answer under way is the last one; who waits for a request waits no longer.
             connection.closing = True
-            if connection.waiting_since and connection.waiting_s_max == connection.idle_s_max:
-                connection.stream.abort()
+            if connection.when_stopping is not None:
+                connection.when_stopping()
+                connection.when_stopping = None
+            if connection.idle:
+                # A request that has arrived is still answered.
+                connection.stop_waiting()
         try:
             return self._server.stop(grace_s)
         finally:
@@ -128,3 +148,5 @@ class HttpServer:
         finally:
             self._deadlines.remove(connection)
             self._connections.discard(connection)
+            # It may lead back to the connection, which is gone now rather than at a collection.
+            connection.memory = connection.when_stopping = None

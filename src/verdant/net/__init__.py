@@ -1,20 +1,32 @@
-"""Byte streams: listeners, connections, servers, relays."""
+"""Byte streams: listeners, connections, servers, TLS, relays."""
 
 from verdant.net.backdoor import Backdoor
 from verdant.net.listener import AddressUnusable, bound_address, connect, listen
 from verdant.net.relay import relay
 from verdant.net.server import CONNECTIONS_MAX_DEFAULT, Server, serve
 from verdant.net.stream import Stream
+from verdant.net.tls import (
+    HANDSHAKE_S_MAX,
+    TlsBroken,
+    TlsStream,
+    tls_client_context,
+    tls_server_context,
+)
 
 __all__ = [
     "CONNECTIONS_MAX_DEFAULT",
+    "HANDSHAKE_S_MAX",
     "AddressUnusable",
     "Backdoor",
     "Server",
     "Stream",
+    "TlsBroken",
+    "TlsStream",
     "bound_address",
     "connect",
     "listen",
     "relay",
     "serve",
+    "tls_client_context",
+    "tls_server_context",
 ]

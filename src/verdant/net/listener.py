@@ -12,12 +12,19 @@ import errno
 import os
 import socket as _stdlib
 import stat
+from typing import TYPE_CHECKING, cast
 
 from verdant.address import TcpAddress, UnixAddress, parse_address
+from verdant.core import monotonic
 from verdant.errors import VerdantError
 from verdant.green.dns import getaddrinfo
 from verdant.green.socket import create_connection, socket
+from verdant.green.ssl import SSLSocket
 from verdant.net.stream import Stream
+from verdant.net.tls import TlsStream
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["AddressUnusable", "bound_address", "connect", "listen"]
 
@@ -48,6 +55,7 @@ def listen(
     backlog: int = BACKLOG_CONNECTIONS,
     reuse_port: bool = False,
     unix_mode: int | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> socket:
     """A listening green socket.
 
@@ -55,15 +63,32 @@ def listen(
     port 0 takes a free one. `backlog`: connections that may wait to be accepted. `reuse_port`:
     let several processes share the port (socket(7), SO_REUSEPORT). `unix_mode`: permissions of a
     unix socket's file, such as 0o600; who may write it may connect. The umask's when left out.
+    `tls`: a server's context (`tls_server_context`): then servers on this listener speak TLS, and
+    a bare `accept()` gives an `SSLSocket` that shakes hands at its first use.
     Raises `AddressUnusable`. Parks only while a host name is looked up.
     """
     where = _parsed(address)
     try:
         if isinstance(where, UnixAddress):
-            return _listen_unix(where.path, backlog, unix_mode)
-        return _listen_tcp(where, backlog, reuse_port)
+            listener = _listen_unix(where.path, backlog, unix_mode)
+        else:
+            listener = _listen_tcp(where, backlog, reuse_port)
     except OSError as exc:
         raise AddressUnusable(f"cannot listen on {where}: {_reason(exc)}") from exc
+    return listener if tls is None else _with_tls(listener, tls)
+
+
+def _with_tls(listener: socket, context: ssl.SSLContext) -> socket:
+    # The class as the stdlib's own code makes one, without a word to the context, which may be in
+    # use elsewhere. No handshake in `accept()`: a slow client would keep all others waiting.
+    try:
+        wrapped = SSLSocket._create(  # noqa: SLF001 - what wrap_socket calls
+            listener, server_side=True, do_handshake_on_connect=False, context=context
+        )
+    except BaseException:
+        listener.close()
+        raise
+    return cast("socket", wrapped)
 
 
 def _reason(exc: OSError) -> str:
@@ -138,13 +163,42 @@ def bound_address(listener: socket) -> TcpAddress | UnixAddress:
     return UnixAddress(str(name))
 
 
-def connect(address: Address, *, timeout_s: float | None = CONNECT_TIMEOUT_S_DEFAULT) -> Stream:
+def connect(
+    address: Address,
+    *,
+    timeout_s: float | None = CONNECT_TIMEOUT_S_DEFAULT,
+    tls: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+) -> Stream:
     """A stream to `address`, which is written as for `listen`.
 
-    `timeout_s`: seconds for the connection to stand; None waits as long as the kernel does.
-    Raises OSError as the stdlib's connect does. Parks.
+    `timeout_s`: seconds for the connection to stand, handshake included; None waits as long as the
+    kernel does. `tls`: a client's context (`tls_client_context`): then the stream is a `TlsStream`,
+    and the certificate must be for `server_hostname`, or for the address's host without one.
+    Raises OSError as the stdlib's connect does (`ssl.SSLError` for a handshake that failed). Parks.
     """
     where = _parsed(address)
+    started = monotonic()
+    sock, peer = _connected(where, timeout_s)
+    if tls is None:
+        return Stream(sock, peer)
+    name = server_hostname
+    if name is None and isinstance(where, TcpAddress):
+        name = where.host
+    try:
+        stream = TlsStream(sock, peer, tls, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        stream.handshake(None if timeout_s is None else timeout_s - (monotonic() - started))
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _connected(where: TcpAddress | UnixAddress, timeout_s: float | None) -> tuple[socket, object]:
     if isinstance(where, UnixAddress):
         peer: object = where.path
         sock = socket(_stdlib.AF_UNIX, _stdlib.SOCK_STREAM)
@@ -160,4 +214,4 @@ def connect(address: Address, *, timeout_s: float | None = CONNECT_TIMEOUT_S_DEF
         # Heads are sent whole; waiting for more to send would only delay them.
         sock.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
     sock.settimeout(None)
-    return Stream(sock, peer)
+    return sock, peer

@@ -3,8 +3,12 @@
 Place     net; http/ and the log servers give it a function for one connection.
 Promise   at most `connections_max` at once: beyond that it stops accepting, and clients wait in
           the kernel's backlog. `stop()` closes the listeners, gives those at work `grace_s`
-          seconds, then breaks what is left. An error in one connection touches no other.
+          seconds, then breaks what is left. An error in one connection touches no other. TLS is
+          agreed on in the connection's own green thread, within `handshake_s_max`: a slow client
+          keeps nobody else from being accepted.
 Not here  what a connection says (handle); idle limits (the protocol knows what idle means).
+
+    acceptor ──▶ connection ──▶ its green thread: handshake (on a listener with TLS) ──▶ handle
 """
 
 from __future__ import annotations
@@ -16,14 +20,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from verdant.core import Cancelled, GreenThread, sleep, spawn
+from verdant.core import Cancelled, GreenThread, current_thread, sleep, spawn
+from verdant.green.socket import socket
+from verdant.green.ssl import SSLSocket
 from verdant.net.stream import Stream
+from verdant.net.tls import HANDSHAKE_S_MAX, TlsStream
 from verdant.sync import Event, Semaphore
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
-
-    from verdant.green.socket import socket
 
 __all__ = ["CONNECTIONS_MAX_DEFAULT", "Server", "serve"]
 
@@ -42,7 +48,12 @@ _log = logging.getLogger("verdant.net")
 
 
 class Server:
-    """Serves connections of one or more listeners with `handle(stream)`, a green thread each."""
+    """Serves connections of one or more listeners with `handle(stream)`, a green thread each.
+
+    listeners: what `listen()` made, with TLS or without; the server owns them. connections_max: as
+    many are served at once. handshake_s_max: seconds in which a client must have agreed on TLS.
+    name: of the green threads, in reports.
+    """
 
     def __init__(
         self,
@@ -50,11 +61,13 @@ class Server:
         handle: Callable[[Stream], object],
         *,
         connections_max: int = CONNECTIONS_MAX_DEFAULT,
+        handshake_s_max: float = HANDSHAKE_S_MAX,
         name: str = "connection",
     ) -> None:
         self.listeners: list[socket] = (
             [*listeners] if isinstance(listeners, Sequence) else [listeners]
         )
+        self._handshake_s_max = handshake_s_max
         self.stopping = False
         self._handle = handle
         self._name = name
@@ -83,20 +96,25 @@ class Server:
         """Stop accepting, wait at most `grace_s` seconds for open connections, break the rest.
 
         Returns how many had to be broken. Parks. Handlers see `stopping` and should say so to
-        their peers.
+        their peers. A handler that calls this is not waited for: it ends by itself.
         """
         self.stopping = True
+        me = current_thread()
         for acceptor in self._acceptors:
             acceptor.cancel()
         for listener in self.listeners:
             listener.close()
-        remaining = list(self._open.values())
+        remaining = [thread for thread in self._open.values() if thread is not me]
         if remaining and grace_s > 0:
             self._wait_for(remaining, grace_s)
         broken = 0
-        for thread in list(self._open.values()):
+        for stream, thread in list(self._open.items()):
+            if thread is me:
+                continue
             broken += 1
             thread.cancel()
+            # And no end that would vouch for what was cut (tls.py).
+            stream.abort()
         for thread in remaining:
             thread.join()
         self._stopped.set()
@@ -119,10 +137,14 @@ class Server:
 
     def _accept(self, listener: socket) -> None:
         in_a_row = 0
+        tls: ssl.SSLContext | None = None
+        if isinstance(listener, SSLSocket):
+            # Its own `accept` would make TLS sockets; a stream over TLS starts from a plain one.
+            tls = listener.context
         while True:
             self._permits.acquire()
             try:
-                connection, peer = listener.accept()
+                connection, peer = socket.accept(listener)
             except OSError as exc:
                 self._permits.release()
                 if listener.fileno() < 0:
@@ -137,7 +159,10 @@ class Server:
                 raise
             if isinstance(peer, tuple):
                 connection.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
-            stream = Stream(connection, peer)
+            if tls is None:
+                stream = Stream(connection, peer)
+            else:
+                stream = TlsStream(connection, peer, tls, server_side=True)
             thread = spawn(self._serve, stream, name=self._name)
             self._open[stream] = thread
             thread.at_end(partial(self._ended, stream))
@@ -148,11 +173,15 @@ class Server:
 
     def _serve(self, stream: Stream) -> None:
         try:
+            if isinstance(stream, TlsStream):
+                stream.handshake(self._handshake_s_max)
             self._handle(stream)
         except OSError:
             # The peer broke the connection: its right, and nobody here could do better.
+            stream.abort()
             _log.debug("connection from %s broke", stream.peer_host, exc_info=True)
         except Exception:  # noqa: BLE001 - one handler's bug must not end the server; it is told
+            stream.abort()
             _log.exception("the handler of a connection from %s failed", stream.peer_host)
 
     def _ended(self, stream: Stream, _: GreenThread[object]) -> None:
@@ -163,14 +192,24 @@ class Server:
 
 
 def serve(
-    listener: socket, handle: Callable[[Stream], object], concurrency: int = CONNECTIONS_MAX_DEFAULT
+    listener: socket,
+    handle: Callable[[Stream], object],
+    concurrency: int = CONNECTIONS_MAX_DEFAULT,
+    *,
+    grace_s: float = 0.0,
 ) -> None:
     """Serve `listener` with `handle(stream)` for ever, at most `concurrency` at once. Parks.
 
-    Interrupted (Ctrl-C, `cancel()`), it closes the listener and breaks what is open.
+    `handle` runs in a green thread per connection. It is given the connection's `Stream`, which has
+    the calls of a socket that matter (`recv`, `sendall`), the peer's address (`peer`) and the
+    socket itself (`socket`); the connection is closed when it returns. With a listener that was
+    made with `tls=` the stream is a `TlsStream`.
+
+    Interrupted (Ctrl-C, `cancel()`, a `Timeout`), it closes the listener, gives what is open
+    `grace_s` seconds to end, and breaks the rest. `Server` has the same with more to set.
     """
     server = Server(listener, handle, connections_max=concurrency)
     try:
         server.serve_forever()
     finally:
-        server.stop()
+        server.stop(grace_s)

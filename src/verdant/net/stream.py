@@ -4,13 +4,15 @@ Place     net, on green sockets.
 Promise   what is sent arrives in order or the connection is broken; `recv` returns b"" once the
           peer has finished, and raises nothing for a peer that vanished: to a reader both mean
           that no more will come.
-Not here  buffering and meaning (http/); TLS.
+Not here  buffering and meaning (http/); encryption (tls.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket as _stdlib
+import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ __all__ = ["Stream"]
 
 _poll = select.poll
 
+# struct linger: on, for no time.
+_NO_LINGER = struct.pack("ii", 1, 0)
+
 
 class Stream:
     """One connected stream socket. Owns the socket: closing the stream closes it.
@@ -29,7 +34,7 @@ class Stream:
     `sendall` is bound to the socket's own call: one call less per message.
     """
 
-    __slots__ = ("_recv", "peer", "sendall", "socket")
+    __slots__ = ("_aborted", "_recv", "peer", "sendall", "socket")
 
     sendall: Callable[[bytes], None]
 
@@ -37,6 +42,7 @@ class Stream:
         self.socket = socket
         self.peer = peer
         self._recv, self.sendall = socket.stream_calls()
+        self._aborted = False
 
     def recv(self, bytes_max: int) -> bytes:
         """Receive at most `bytes_max` bytes; b"" when no more will come. Parks."""
@@ -60,17 +66,33 @@ class Stream:
 
     def abort(self) -> None:
         """Break the connection under whoever uses it: their waits return at once. Does not park."""
+        self._aborted = True
         try:
             self.socket.shutdown(_stdlib.SHUT_RDWR)
         except OSError:
             return
 
     def abort_reading(self) -> None:
-        """End receiving: a wait in `recv` returns b"", while sending goes on. Does not park."""
+        """End receiving: a wait in `recv` returns b"", while sending goes on. Does not park.
+
+        What has arrived already can still be received.
+        """
+        self._aborted = True
         try:
             self.socket.shutdown(_stdlib.SHUT_RD)
         except OSError:
             return
+
+    def break_off(self) -> None:
+        """Close so that the peer sees an error, not an end. Does not park.
+
+        For an answer that was cut where only its end would have told so.
+        """
+        self._aborted = True
+        # Closing then sends RST in place of FIN (socket(7), SO_LINGER). Or it is closed already.
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_LINGER, _NO_LINGER)
+        self.close()
 
     def is_stale(self) -> bool:
         """True when an idle connection has something to read: for a request's sender, its end."""
