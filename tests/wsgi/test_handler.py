@@ -454,6 +454,8 @@ class Site:
         try:
             endpoint, values = self.rules.bind_to_environ(environ).match()
             response = getattr(self, endpoint)(request, **values)
+            # Uploads that it put on the disk.
+            response.call_on_close(request.close)
         except NotFound as exc:
             response = exc
         return response(environ, start_response)

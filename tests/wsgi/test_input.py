@@ -39,10 +39,10 @@ class Memory:
 
     def abort(self) -> None: ...
 
-    def close(self) -> None: ...
-
     def is_stale(self) -> bool:
         return False
+
+    def close(self) -> None: ...
 
 
 def input_of(head: bytes, pieces: list[bytes], limit: int | None = None) -> tuple[Input, Memory]:

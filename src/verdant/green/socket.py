@@ -247,7 +247,7 @@ class socket(_stdlib.socket):
 
     def connect(self, address: Address, /) -> None:
         """As in the stdlib. Parks until the connection stands; names resolve in a worker."""
-        code = self.connect_ex(address)
+        code = self._connect(address)
         if code == 0:
             return
         if code in _IN_PROGRESS:
@@ -258,6 +258,10 @@ class socket(_stdlib.socket):
 
     def connect_ex(self, address: Address, /) -> int:
         """As in the stdlib. Parks."""
+        return self._connect(address)
+
+    def _connect(self, address: Address) -> int:
+        # Not connect_ex(), which a subclass may build upon connect(): TLS sockets do.
         address = self._resolved(address)
         code = _base.connect_ex(self, address)
         if code not in _IN_PROGRESS or self._timeout_s == 0.0:

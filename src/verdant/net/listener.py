@@ -54,17 +54,17 @@ def listen(
     *,
     backlog: int = BACKLOG_CONNECTIONS,
     reuse_port: bool = False,
-    unix_mode: int | None = None,
     tls: ssl.SSLContext | None = None,
+    unix_mode: int | None = None,
 ) -> socket:
     """A listening green socket.
 
     `address`: "127.0.0.1:8000", "[::1]:8000", "*:8000" (IPv4 and IPv6), "unix:/path", or a pair;
     port 0 takes a free one. `backlog`: connections that may wait to be accepted. `reuse_port`:
-    let several processes share the port (socket(7), SO_REUSEPORT). `unix_mode`: permissions of a
-    unix socket's file, such as 0o600; who may write it may connect. The umask's when left out.
-    `tls`: a server's context (`tls_server_context`): then servers on this listener speak TLS, and
-    a bare `accept()` gives an `SSLSocket` that shakes hands at its first use.
+    let several processes share the port (socket(7), SO_REUSEPORT). `tls`: a server's context
+    (`tls_server_context`): then servers on this listener speak TLS, and a bare `accept()` gives
+    an `SSLSocket` that shakes hands at its first use. `unix_mode`: permissions of a unix socket's
+    file, such as 0o600; who may write it may connect. The umask's when left out.
     Raises `AddressUnusable`. Parks only while a host name is looked up.
     """
     where = _parsed(address)

@@ -117,7 +117,16 @@ class TlsStream(Stream):
     call `handshake`. Any number of green threads may send, one may receive.
     """
 
-    __slots__ = ("_ahead", "_broken", "_finished", "_flushing", "_incoming", "_outgoing", "tls")
+    __slots__ = (
+        "_ahead",
+        "_broken",
+        "_finished",
+        "_flushing",
+        "_incoming",
+        "_outgoing",
+        "_send_all",
+        "tls",
+    )
 
     def __init__(
         self,
@@ -141,6 +150,8 @@ class TlsStream(Stream):
         # We have said that we will send no more.
         self._finished = False
         self._flushing = Lock()
+        # Of ciphertext, as `_recv` is.
+        self._send_all = self.sendall
         self.sendall = self._sendall
 
     def handshake(self, timeout_s: float | None = HANDSHAKE_S_MAX) -> None:
@@ -224,7 +235,7 @@ class TlsStream(Stream):
             # Records must not interleave, and a send may park in the middle of one.
             with self._flushing:
                 while outgoing.pending:
-                    self.socket.sendall(outgoing.read())
+                    self._send_all(outgoing.read())
         except BaseException:
             # Half a record may have gone out: nothing that follows would be understood.
             self._broken = True
@@ -238,7 +249,7 @@ class TlsStream(Stream):
 
     def _feed(self) -> None:
         try:
-            data = self.socket.recv(RECEIVE_BYTES)
+            data = self._recv(RECEIVE_BYTES)
         except ConnectionError:
             data = b""
         if data:

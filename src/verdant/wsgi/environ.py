@@ -1,6 +1,6 @@
 """Environ: a request as WSGI applications see it (PEP 3333).
 
-Place     wsgi, pure; handler.py keeps one per connection and copies it for each request.
+Place     wsgi, pure; handler.py keeps a base per connection and copies it for each request.
 Promise   bytes become text as latin-1, so that nothing is lost and applications can decode as they
           like; PATH_INFO is percent-decoded, QUERY_STRING is not. A field cannot pose as another:
           names with "_" are dropped, since "X_Y" and "X-Y" become the same variable, and so is
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from verdant.http import Request
 
-__all__ = ["NoInput", "make_environ"]
+__all__ = ["NoInput", "add_request", "base_environ", "make_environ"]
 
 # Names of fields that clients send, so that each is translated once. Clients choose them, hence a
 # bound; emptied when full, and the usual ones are back at the next request.
@@ -70,39 +70,19 @@ def _key_of(name: str) -> str:
     return key
 
 
-def make_environ(
-    request: Request,
+def base_environ(
     server: tuple[str, int],
     peer: tuple[str, int],
     scheme: str = "http",
-    *,
     errors: object = None,
-    extra: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
-    """The environ of `request`, its input empty. Does not park.
-
-    server, peer: the address it came to, and the one it came from. errors: `wsgi.errors`, stderr
-    when left out. extra: variables that win over all others.
-    """
-    path, _, query = request.path.partition(b"?")
-    if b"%" in path:
-        path = unquote_to_bytes(path)
-    elif path == b"*":
-        # OPTIONS * is about the server; WSGI wants a path.
-        path = b"/"
-    target = request.target.decode("latin-1")
+    """The variables that all requests of a connection share; see `make_environ`. Does not park."""
     environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method.decode("latin-1"),
         "SCRIPT_NAME": "",
-        "PATH_INFO": path.decode("latin-1"),
-        "QUERY_STRING": query.decode("latin-1"),
-        "RAW_URI": target,
-        "REQUEST_URI": target,
         "REMOTE_ADDR": peer[0],
         "REMOTE_PORT": str(peer[1]),
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1]),
-        "SERVER_PROTOCOL": "HTTP/1.1" if request.minor_version else "HTTP/1.0",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": scheme,
         "wsgi.input": _no_input,
@@ -114,6 +94,26 @@ def make_environ(
     }
     if scheme == "https":
         environ["HTTPS"] = "on"
+    return environ
+
+
+def add_request(environ: dict[str, Any], request: Request) -> None:
+    """Set what `request` says in an environ that has nothing of a request yet. Does not park."""
+    path = request.target
+    if path[0] != 0x2F or b"?" in path:
+        path, _, query = request.path.partition(b"?")
+        environ["QUERY_STRING"] = query.decode("latin-1")
+    else:
+        environ["QUERY_STRING"] = ""
+    if b"%" in path:
+        path = unquote_to_bytes(path)
+    elif path == b"*":
+        # OPTIONS * is about the server; WSGI wants a path.
+        path = b"/"
+    environ["REQUEST_METHOD"] = request.method.decode("latin-1")
+    environ["PATH_INFO"] = path.decode("latin-1")
+    environ["RAW_URI"] = environ["REQUEST_URI"] = request.target.decode("latin-1")
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if request.minor_version else "HTTP/1.0"
     # One decoding for the whole head; the first line is the request's.
     lines = iter(request.head.decode("latin-1").split("\r\n"))
     next(lines)
@@ -131,6 +131,24 @@ def make_environ(
             separator = "; " if key == "HTTP_COOKIE" else ","
             value = f"{environ[key]}{separator}{value}"
         environ[key] = value
+
+
+def make_environ(
+    request: Request,
+    server: tuple[str, int],
+    peer: tuple[str, int],
+    scheme: str = "http",
+    *,
+    errors: object = None,
+    extra: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """The environ of `request`, its input empty. Does not park.
+
+    server, peer: the address it came to, and the one it came from. errors: `wsgi.errors`, stderr
+    when left out. extra: variables that win over all others.
+    """
+    environ = base_environ(server, peer, scheme, errors)
+    add_request(environ, request)
     if extra:
         environ.update(extra)
     return environ

@@ -20,7 +20,7 @@ from verdant.http import HEAD_BYTES_MAX, TARGET_BYTES_MAX, BadRequest, Response
 from verdant.net import Stream, TlsStream
 from verdant.wsgi.access import AccessEntry
 from verdant.wsgi.answer import Answer
-from verdant.wsgi.environ import make_environ
+from verdant.wsgi.environ import add_request, base_environ
 from verdant.wsgi.files import FileWrapper
 from verdant.wsgi.input import Input
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Handler = Callable[[Request, ServerConnection], Response | None]
 
 __all__ = ["wsgi_handler"]
+
+# Clients choose what an idle connection holds on to; browsers' heads are below it.
+HEAD_BYTES_REMEMBERED_MAX = 4096
 
 _log = logging.getLogger("verdant.wsgi")
 
@@ -67,14 +70,21 @@ def wsgi_handler(
         if len(request.head) > head_bytes_max:
             raise BadRequest(431, f"The head is over {head_bytes_max} bytes.")
         memory: Any = connection.memory
-        ends = _ends_of(connection) if memory is None else memory[2]
-        found = make_environ(request, *ends, errors=errors, extra=environ)
-        found["wsgi.file_wrapper"] = FileWrapper
-        # For what WSGI has no words for: WebSockets (upgrade.py), or anything else that takes
-        # the connection over.
+        if memory is None:
+            base = base_environ(*_ends_of(connection), errors)
+            base["wsgi.file_wrapper"] = FileWrapper
+            # For what WSGI has no words for: WebSockets (upgrade.py), or anything else that takes
+            # the connection over.
+            base["verdant.connection"] = connection
+        else:
+            base = memory[2]
+        found = base.copy()
         found["verdant.request"] = request
-        found["verdant.connection"] = connection
-        connection.memory = (request, found, ends)
+        add_request(found, request)
+        if environ:
+            found.update(environ)
+        small = len(request.head) <= HEAD_BYTES_REMEMBERED_MAX
+        connection.memory = (request, found, base) if small else (None, None, base)
         return found
 
     def handle(request: Request, connection: ServerConnection) -> None:

@@ -1,0 +1,24 @@
+"""WSGI hello on Verdant. A second argument makes every request look new to its connection."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from verdant.net import listen
+from verdant.wsgi import server
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+VARIED = len(sys.argv) > 2
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    if VARIED:
+        environ["verdant.connection"].request = None
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"hello"]
+
+
+server(listen(("127.0.0.1", int(sys.argv[1]))), application)
