@@ -73,8 +73,13 @@ held.acquire()
 handler = logging.StreamHandler()
 event, items = threading.Event(), queue.Queue()
 reentrant = threading.Condition(threading.RLock())
+import warnings
 from verdant.patcher import monkey_patch
-monkey_patch()
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    monkey_patch()
+assert len(caught) == 1
+assert str(caught[0].message).startswith("__main__.held is still a native lock, since it is held")
 from verdant import sleep, spawn
 from verdant.green.thread import Lock, RLock
 assert type(lock) is Lock

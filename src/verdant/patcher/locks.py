@@ -1,11 +1,10 @@
 """Locks: convert the native locks that were made before the patch.
 
 Place     patcher; installer.py calls it once, after the thread rows are in.
-Promise   a free lock that a module, a logging handler, a condition or a queue holds becomes a
-          green one, the same one wherever the same native one was. A lock that is held is left
-          alone: its holder would release another.
-Not here  locks in attributes of other objects and in closures; nobody can name all of those. They
-          go on excluding native threads, but a green thread that waits for one keeps its hub.
+Promise   a free lock becomes a green one, the same one wherever the same native one was: in
+          modules, objects, classes, lists and closures. A lock that is held is left alone: its
+          holder would release another. What stays native outside the stdlib is reported.
+Not here  how its places are found (holders.py).
 
 Why it matters: a green thread may park while it holds a lock. If that is native, the next green
 thread to want it stops the native thread that runs both, and nobody is left to release it.
@@ -14,17 +13,15 @@ thread to want it stops the native thread that runs both, and nobody is left to 
 from __future__ import annotations
 
 import gc
-import logging
-import queue
-import sys
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
 from verdant.core.originals import allocate_lock
 from verdant.green.thread import Lock, RLock
+from verdant.patcher.holders import describe, find_holders, is_stdlib, replace_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable
 
 __all__ = ["convert_locks"]
 
@@ -35,7 +32,7 @@ class _Converter:
     def __init__(self, native_rlock: type) -> None:
         self._made: dict[int, Lock | RLock] = {}
         # What is converted lives until the end, so that no address is used twice meanwhile.
-        self._kept: list[object] = []
+        self.kept: list[object] = []
         self._makers: dict[type, Callable[[], Lock | RLock]] = {
             _NATIVE_LOCK: Lock,
             native_rlock: RLock,
@@ -52,15 +49,13 @@ class _Converter:
             if _is_held(lock):
                 return None
             made = self._made[id(lock)] = maker()
-            self._kept.append(lock)
+            self.kept.append(lock)
         return made
 
-    def convert(self, names: MutableMapping[str, Any]) -> None:
-        """Replace the locks among the values of `names`."""
-        for name, value in list(names.items()):
-            lock = self.green(value)
-            if lock is not None:
-                names[name] = lock
+    def replace(self, value: object) -> object:
+        """The green lock in place of `value`, or `value` itself."""
+        lock = self.green(value)
+        return value if lock is None else lock
 
     def convert_condition(self, condition: threading.Condition) -> None:
         """Let `condition` stand on a green lock, unless somebody holds the one it has."""
@@ -85,23 +80,36 @@ def _is_held(lock: Any) -> bool:  # noqa: ANN401 - either of two native types
     return False
 
 
-def convert_locks(native_rlock: type) -> None:
-    """Convert what can be found. `native_rlock`: the type of `threading.RLock()` so far."""
+def convert_locks(native_rlock: type) -> list[str]:
+    """Convert every lock that can be. `native_rlock`: the type of `threading.RLock()` so far.
+
+    Returns a sentence for each that code outside the stdlib still holds.
+    """
     converter = _Converter(native_rlock)
-    for name, module in list(sys.modules.items()):
-        names = getattr(module, "__dict__", None)
-        # Ours know which kind they need.
-        if type(names) is dict and not name.startswith("verdant"):
-            converter.convert(names)
-    for reference in list(cast("Any", logging)._handlerList):  # noqa: SLF001 - its only register
-        handler = reference()
-        if handler is not None:
-            converter.convert(vars(handler))
-    if logging.lastResort is not None:
-        converter.convert(vars(logging.lastResort))
-    queues = (queue.Queue, queue.LifoQueue, queue.PriorityQueue)
-    for held in gc.get_objects():
-        if type(held) is threading.Condition:
-            converter.convert_condition(held)
-        elif type(held) in queues:
-            converter.convert(vars(held))
+    kinds = frozenset({_NATIVE_LOCK, native_rlock})
+    for holder in find_holders(kinds):
+        if _is_ours(holder):
+            continue
+        if isinstance(holder, threading.Condition):
+            converter.convert_condition(holder)
+        else:
+            replace_in(holder, converter.replace)
+    stale: dict[str, None] = {}
+    for holder in find_holders(kinds):
+        # The native lock of a green one, and what this function itself keeps.
+        if _is_ours(holder) or holder is converter.kept:
+            continue
+        for content in gc.get_referents(holder):
+            if type(content) in kinds:
+                module, place = describe(holder, content)
+                if module and not is_stdlib(module) and not module.startswith("verdant"):
+                    state = "is held" if _is_held(content) else "cannot be reached"
+                    stale[f"{place} is still a native lock, since it {state}"] = None
+    return list(stale)
+
+
+def _is_ours(holder: object) -> bool:
+    # Ours know which kind they need.
+    if isinstance(holder, dict):
+        return str(holder.get("__name__", "")).startswith("verdant.")
+    return type(holder).__module__.startswith("verdant.")
