@@ -51,7 +51,7 @@ class Terminal:
 @pytest.fixture
 def path(tmp_path: Path) -> Iterator[str]:
     where = str(tmp_path / "console")
-    backdoor = Backdoor(where, {"answer": 42})
+    backdoor = Backdoor(where, {"answer": 42, "event": Event()})
     backdoor.start()
     yield where
     backdoor.stop()
@@ -111,10 +111,9 @@ def test_a_console_looks_inside_the_program(path: str, open_terminal: Opener) ->
 
 def test_a_console_that_waits_keeps_nobody_waiting(path: str, open_terminal: Opener) -> None:
     one, two = open_terminal(path), open_terminal(path)
-    one.stream.sendall(b"from verdant import Event; e = Event(); e.wait()\n")
+    one.stream.sendall(b"event.wait()\n")
     assert two.type("1") == "1\n"
-    two.type("import gc; from verdant import Event")
-    two.type("for e in [o for o in gc.get_objects() if type(o) is Event]: e.set()\n")
+    two.type("event.set()")
     assert one.read_prompt() == "True\n"
 
 

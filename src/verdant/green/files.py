@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io as _stdlib
 import os
+import warnings
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -62,6 +63,14 @@ def open_pipe(fd: int, mode: str, bufsize: int = -1) -> IO[bytes]:
     raw = FileIO(fd, mode.replace("b", ""))
     if bufsize == 0:
         return cast("IO[bytes]", raw)
+    if bufsize == 1:
+        # In the words of the stdlib.
+        warnings.warn(
+            "line buffering (buffering=1) isn't supported in binary mode, the default buffer size"
+            " will be used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     size = _stdlib.DEFAULT_BUFFER_SIZE if bufsize in (-1, 1) else bufsize
     buffered = _stdlib.BufferedReader if raw.readable() else _stdlib.BufferedWriter
     return cast("IO[bytes]", buffered(raw, size))
