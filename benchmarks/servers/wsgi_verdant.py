@@ -1,4 +1,4 @@
-"""WSGI hello on Verdant. A second argument makes every request look new to its connection."""
+"""WSGI hello on Verdant."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from verdant.wsgi import server
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-VARIED = len(sys.argv) > 2
-
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    if VARIED:
-        environ["verdant.connection"].request = None
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
     return [b"hello"]
 

@@ -15,6 +15,9 @@ from verdant.core import (
     GreenPile,
     GreenPool,
     GreenThread,
+    HubStatistics,
+    Stall,
+    StallDetector,
     TaskGroup,
     TimedOut,
     Timeout,
@@ -23,6 +26,7 @@ from verdant.core import (
     Workers,
     dump,
     dump_on_signal,
+    hub_statistics,
     on_unhandled,
     run_in_worker,
     sleep,
@@ -48,10 +52,11 @@ from verdant.sync import (
 
 if TYPE_CHECKING:
     from verdant.green.threading import local
-    from verdant.net import connect, listen, serve
+    from verdant.net import Backdoor, connect, listen, serve
     from verdant.patcher import monkey_patch
 
 __all__ = [
+    "Backdoor",
     "BoundedSemaphore",
     "Cancelled",
     "Condition",
@@ -61,6 +66,7 @@ __all__ = [
     "GreenPile",
     "GreenPool",
     "GreenThread",
+    "HubStatistics",
     "LifoQueue",
     "LightQueue",
     "Lock",
@@ -69,6 +75,8 @@ __all__ = [
     "Queue",
     "RLock",
     "Semaphore",
+    "Stall",
+    "StallDetector",
     "TaskGroup",
     "TimedOut",
     "Timeout",
@@ -79,6 +87,7 @@ __all__ = [
     "connect",
     "dump",
     "dump_on_signal",
+    "hub_statistics",
     "listen",
     "local",
     "monkey_patch",
@@ -93,7 +102,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name in ("connect", "listen", "serve"):
+    if name in ("Backdoor", "connect", "listen", "serve"):
         return getattr(import_module("verdant.net"), name)
     if name == "local":
         return import_module("verdant.green.threading").local

@@ -43,12 +43,15 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> byt
     return answer
 
 
-def running() -> object:
+def running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        loop = asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         return None
-    return loop, asyncio.current_task()
+
+
+def running() -> object:
+    return None if running_loop() is None else (running_loop(), asyncio.current_task())
 
 
 # The world that others see.
@@ -307,6 +310,41 @@ def test_call_soon_threadsafe_wakes_a_parked_loop() -> None:
         return first + await green
 
     assert aio.wait(main()) == "from a native thread and a green one"
+
+
+def test_the_running_loop_is_right_whoever_woke_it() -> None:
+    async def main() -> list[object]:
+        loop = asyncio.get_running_loop()
+        seen: list[object] = []
+
+        async def woken(by: Callable[[Callable[[], None]], object]) -> None:
+            future = loop.create_future()
+
+            def look() -> None:
+                seen.append(running_loop())
+                future.set_result(None)
+
+            by(look)
+            await future
+            seen.append(asyncio.get_running_loop())
+
+        def by_another_thread(look: Callable[[], None]) -> None:
+            # After everybody has parked, so that the kernel's event is what wakes the loop.
+            threading.Timer(0.01, loop.call_soon_threadsafe, (look,)).start()
+
+        await woken(by_another_thread)
+        await woken(lambda look: loop.call_later(0.01, look))
+        await woken(lambda look: spawn(loop.call_soon_threadsafe, look))
+        # And a green socket that a coroutine reads, as a careless library would.
+        here, there = green_socket.socketpair()
+        threading.Timer(0.01, os.write, (there.fileno(), b"x")).start()
+        here.recv(1)
+        seen.append(running_loop())
+        here.close()
+        there.close()
+        return [found is loop for found in seen]
+
+    assert aio.run(main()) == [True] * 7
 
 
 def test_run_coroutine_threadsafe_from_a_native_thread() -> None:

@@ -334,3 +334,23 @@ def test_stop_when_there_is_nothing_to_stop() -> None:
     assert aio.wait(asyncio.sleep(0, 1)) == 1
     assert aio.stop(20)
     assert aio.stop(20)
+
+
+def test_a_forked_child_has_a_loop_of_its_own() -> None:
+    done = program("""
+import asyncio, os
+from verdant import aio
+async def who():
+    await asyncio.sleep(0.001)
+    return os.getpid(), id(asyncio.get_running_loop())
+before = aio.wait(who())
+child = os.fork()
+if not child:
+    mine = aio.wait(who())
+    assert mine[0] == os.getpid() and mine[1] != before[1]
+    os._exit(5)
+assert aio.wait(who()) == before
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+assert aio.wait(who()) == before
+""")
+    assert (done.returncode, done.stderr) == (0, "")

@@ -146,7 +146,7 @@ class Loop(asyncio.SelectorEventLoop):
     def _process_self_data(self, data: bytes) -> None:
         """Ignore signal numbers in the loop's own pipe: `_on_signal` has been called for them."""
 
-    def _report_stray(self, exc: Exception) -> None:
+    def _report_stray(self, exc: BaseException) -> None:
         self.call_exception_handler(
             {
                 "message": (

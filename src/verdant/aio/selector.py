@@ -19,7 +19,9 @@ from __future__ import annotations
 import selectors
 from typing import TYPE_CHECKING
 
-from verdant.core import current_hub, sleep, watch_fd
+from greenlet import GreenletExit
+
+from verdant.core import Cancelled, current_hub, sleep, watch_fd
 from verdant.green.select import native_epoll
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class HubSelector(selectors.EpollSelector):
     # Under a patch the stdlib's class makes green ones, which would park a second time.
     _selector_cls = native_epoll
 
-    def __init__(self, report: Callable[[Exception], None]) -> None:
+    def __init__(self, report: Callable[[BaseException], None]) -> None:
         super().__init__()
         self._report = report
         self._watch: FdWatch | None = None
@@ -96,9 +98,12 @@ class HubSelector(selectors.EpollSelector):
     def _park(self, watch: FdWatch, park: Callable[[], None]) -> None:
         try:
             park()
-        except Exception as exc:
+        except (Cancelled, GreenletExit, KeyboardInterrupt, SystemExit):
+            # Meant for the loop as a whole: it ends.
+            raise
+        except BaseException as exc:
             if watch.closed:
                 raise
             # Whoever set it is a task, and tasks are asyncio's to interrupt: raised here it would
-            # end the loop for all of them. `Cancelled` and Ctrl-C do pass, and end it.
+            # end the loop for all of them.
             self._report(exc)

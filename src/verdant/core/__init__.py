@@ -25,6 +25,8 @@ from verdant.core.parking import (
     unpark,
     withdraw,
 )
+from verdant.core.stalls import Stall, StallDetector
+from verdant.core.statistics import HubStatistics, hub_statistics
 from verdant.core.timeout import Timeout, is_interrupt, with_timeout
 from verdant.core.timers import Timer
 from verdant.core.waitqueue import WaitQueue
@@ -41,7 +43,10 @@ __all__ = [
     "GreenPool",
     "GreenThread",
     "Hub",
+    "HubStatistics",
     "Parkable",
+    "Stall",
+    "StallDetector",
     "TaskGroup",
     "TimedOut",
     "Timeout",
@@ -55,6 +60,7 @@ __all__ = [
     "current_thread",
     "dump",
     "dump_on_signal",
+    "hub_statistics",
     "interrupt",
     "is_interrupt",
     "monotonic",

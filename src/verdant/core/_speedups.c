@@ -289,6 +289,30 @@ static PyType_Spec watch_spec = {
     .slots = watch_slots,
 };
 
+/* The last type of green thread seen whose `switch` is greenlet's own; a strong reference. */
+static PyTypeObject *plain_type;
+
+/* 1 when `waiter` may be switched to without asking its `switch`; 0 for what is no greenlet, or does
+   more at a switch (the thread of an asyncio loop does). */
+static int
+is_plain(PyObject *waiter)
+{
+    PyTypeObject *type = Py_TYPE(waiter);
+    if (type == plain_type)
+        return 1;
+    if (!PyGreenlet_Check(waiter))
+        return 0;
+    PyObject *its = PyObject_GetAttr((PyObject *)type, str_switch);
+    PyObject *greenlets = PyObject_GetAttr((PyObject *)&PyGreenlet_Type, str_switch);
+    int plain = its != NULL && its == greenlets;
+    Py_XDECREF(its);
+    Py_XDECREF(greenlets);
+    PyErr_Clear();
+    if (plain)
+        Py_XSETREF(plain_type, (PyTypeObject *)Py_NewRef(type));
+    return plain;
+}
+
 /* Let the first waiter of one direction run. In the hub, which goes on when the waiter parks. */
 static int
 wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
@@ -297,7 +321,7 @@ wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
     if (is_nobody(waiter))
         return 0;
     *slot = NULL;
-    PyObject *result = PyGreenlet_Check(waiter)
+    PyObject *result = is_plain(waiter)
                            ? PyGreenlet_Switch((PyGreenlet *)waiter, NULL, NULL)
                            : PyObject_CallMethodNoArgs(waiter, str_switch);
     Py_DECREF(waiter);

@@ -106,6 +106,7 @@ def _take_over(hub: Hub, old: Hub) -> None:
             watch.closed = True
             continue
         watch.hub = hub
+        watch.hub_greenlet = hub.greenlet
         watch.born = hub.turns
         hub.watches[fd] = watch
     old.watches = {}

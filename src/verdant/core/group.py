@@ -134,6 +134,9 @@ class TaskGroup:
             except BaseException as interrupted:  # noqa: BLE001 - raised below, when all have ended
                 interrupts.append(interrupted)
                 self._stop()
+                if isinstance(interrupted, KeyboardInterrupt):
+                    # A person who presses Ctrl-C once more means it.
+                    self.cancel()
         self._closed = True
         try:
             return self._leave(me, exc, interrupts)
@@ -166,16 +169,17 @@ class TaskGroup:
         return exc is self._abort
 
     def _stop(self) -> None:
-        self._aborted = True
-        self.cancel()
+        # Once: a thread that is about to clean up should not be interrupted in that, too.
+        if not self._aborted:
+            self._aborted = True
+            self.cancel()
 
     def _failed(self, child: _Child[object], exc: BaseException) -> None:
         # In the thread that failed.
         self._errors.append((child, exc))
-        if not self._aborted:
-            self._stop()
-            if self._in_block and self._parent is not None:
-                interrupt(self._parent, self._abort)
+        if not self._aborted and self._in_block and self._parent is not None:
+            interrupt(self._parent, self._abort)
+        self._stop()
 
     def _ended(self, child: GreenThread[object]) -> None:
         # In the thread that ended.

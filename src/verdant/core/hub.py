@@ -22,7 +22,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from verdant.core.current import hubs, slot
 from verdant.core.deadlock import find_deadlock
@@ -137,6 +137,9 @@ class Hub:
         while True:
             try:
                 self._loop()
+            except GreenletExit:
+                # The native thread ends, see _Guard.
+                return
             except BaseException as exc:  # noqa: BLE001 - handed on, below
                 # Only a signal handler raises here (Ctrl-C while the hub polls or dispatches), or
                 # a callback that broke its promise. Either is the main program's to hear of. The
@@ -247,6 +250,10 @@ class _Guard:
         # by themselves.
         if not is_finalizing():
             self._hub.close()
+            # Ends the loop, which would else be a suspended greenlet that can neither run nor go.
+            # In a forked child it is another native thread that comes here, and cannot.
+            if get_ident() == self._hub.thread_ident:
+                self._hub.greenlet.throw(GreenletExit)
 
 
 def current_hub() -> Hub:

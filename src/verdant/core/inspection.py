@@ -174,10 +174,12 @@ def _call(frame: FrameType) -> str:
     function = frame.f_code.co_name
     what = _self_of(frame)
     if what is None:
-        # A function: `sleep`, or `run_in_worker`, whose argument says what for.
-        called = getattr(frame.f_locals.get("fn"), "__qualname__", None)
-        return function if called is None else f"{function}({called})"
+        return function
     kind = type(what).__name__
+    called = getattr(frame.f_locals.get("fn"), "__qualname__", None)
+    if called is not None:
+        # A call that is made elsewhere, or later: in a worker, in a pool.
+        return f"{kind}.{function}({called})"
     if isinstance(what, greenlet):
         return f"{kind}.{function} for {getattr(what, 'name', '?')!r} to end"
     fd = getattr(what, "fd", None)

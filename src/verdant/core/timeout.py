@@ -170,12 +170,10 @@ def with_timeout(
     that `fn` itself raises, or that bounds the caller, passes through.
     """
     bound = Timeout(seconds)
-    bound.__enter__()
     try:
-        return fn(*args, **kwargs)
+        with bound:
+            return fn(*args, **kwargs)
     except Timeout as exc:
-        if exc is bound and timeout_value is not _MISSING:
-            return timeout_value
-        raise
-    finally:
-        bound.cancel()
+        if exc is not bound or timeout_value is _MISSING:
+            raise
+    return timeout_value

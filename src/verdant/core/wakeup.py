@@ -88,6 +88,7 @@ class Wakeup:
             previous = set_wakeup_fd(-1)
             if previous not in (-1, end.fd):
                 set_wakeup_fd(previous)
-        except ValueError:
-            # Not the main thread, so it was never told of this pipe.
+        except (ValueError, OSError):
+            # Not the main thread, so it was never told of this pipe; or, in a forked child, it was
+            # told of one that has gone with the native thread that was the main one.
             return

@@ -9,6 +9,8 @@ Not here  regular files, which cannot be waited for: the stdlib's `open` reads t
 from __future__ import annotations
 
 import io as _stdlib
+import os
+import warnings
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -61,6 +63,14 @@ def open_pipe(fd: int, mode: str, bufsize: int = -1) -> IO[bytes]:
     raw = FileIO(fd, mode.replace("b", ""))
     if bufsize == 0:
         return cast("IO[bytes]", raw)
+    if bufsize == 1:
+        # In the words of the stdlib.
+        warnings.warn(
+            "line buffering (buffering=1) isn't supported in binary mode, the default buffer size"
+            " will be used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     size = _stdlib.DEFAULT_BUFFER_SIZE if bufsize in (-1, 1) else bufsize
     buffered = _stdlib.BufferedReader if raw.readable() else _stdlib.BufferedWriter
     return cast("IO[bytes]", buffered(raw, size))
@@ -80,11 +90,9 @@ def reopened(file: IO[Any]) -> IO[Any]:
             write_through=write_through,
         )
     if isinstance(file, _stdlib.FileIO):
-        # Its descriptor changes hands, so that it does not close it.
-        fd = file.fileno()
-        mode = file.mode
-        green = FileIO(fd, mode.replace("b", ""))
-        file.__init__(fd, mode, closefd=False)  # type: ignore[misc] # disowns the descriptor
+        # A file closes its descriptor, so ours has one of its own.
+        green = FileIO(os.dup(file.fileno()), file.mode.replace("b", ""))
+        file.close()
         return cast("IO[bytes]", green)
     raw = cast("_stdlib.BufferedReader", file).detach()
     green_raw = cast("Any", reopened(cast("IO[bytes]", raw)))

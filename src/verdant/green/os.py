@@ -69,7 +69,8 @@ def write(fd: int, data: ReadableBuffer, /) -> int:
 
 
 def _wait(fd: int, mask: int) -> None:
-    if not may_park():
+    if fd < 0 or not may_park():
+        # Negative: the call itself says what is wrong.
         return
     asked = _poll()
     asked.register(fd, mask)

@@ -61,6 +61,10 @@ _SELECT_READ = _stdlib.POLLIN | _stdlib.POLLHUP | _stdlib.POLLERR
 _SELECT_WRITE = _stdlib.POLLOUT | _stdlib.POLLERR
 
 
+# The most that the kernel's poll() takes, which is a C int.
+MILLISECONDS_MAX = 2**31 - 1
+
+
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
@@ -163,13 +167,12 @@ def _until(
     ask: Callable[[], list[T]], masks: Mapping[int, int], timeout_s: float | None
 ) -> list[T]:
     """Ask until there is an answer, parked in between. An empty one means that time is up."""
+    # A loop that only ever asks, or that finds a descriptor ready each time, would keep every other
+    # green thread from running: among them the one that it wants an answer from.
+    sleep(0)
     found = ask()
-    if found:
+    if found or (timeout_s is not None and timeout_s <= 0):
         return found
-    if timeout_s is not None and timeout_s <= 0:
-        # A loop that only ever asks would keep every other green thread from running.
-        sleep(0)
-        return ask()
     deadline = None if timeout_s is None else monotonic() + timeout_s
     while True:
         left_s = None if deadline is None else deadline - monotonic()
@@ -249,10 +252,11 @@ def select(
 class poll:
     """As the object that `select.poll()` returns; `poll()` parks."""
 
-    __slots__ = ("_asked", "_masks")
+    __slots__ = ("_asked", "_masks", "_polling")
 
     def __init__(self) -> None:
         self._asked = _poll()
+        self._polling = False
         self._masks: dict[int, int] = {}
 
     def register(
@@ -279,8 +283,19 @@ class poll:
         """As in the stdlib: `timeout` in milliseconds, None or negative for ever. Parks."""
         if not may_park():
             return self._asked.poll(timeout)
-        timeout_s = None if timeout is None or timeout < 0 else math.ceil(timeout) / 1000
-        return _until(lambda: self._asked.poll(0), dict(self._masks), timeout_s)
+        if self._polling:
+            raise RuntimeError("concurrent poll() invocation")
+        timeout_s = None
+        if timeout is not None and timeout >= 0:
+            milliseconds = math.ceil(timeout)
+            if milliseconds > MILLISECONDS_MAX:
+                raise OverflowError("timeout is too large")
+            timeout_s = milliseconds / 1000
+        self._polling = True
+        try:
+            return _until(lambda: self._asked.poll(0), dict(self._masks), timeout_s)
+        finally:
+            self._polling = False
 
 
 class epoll:

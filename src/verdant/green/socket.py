@@ -12,7 +12,9 @@ both directions (core/watch.py). A plain stream `recv` without flags goes by the
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import operator
 import os
 import socket as _stdlib
 from _socket import socket as _base
@@ -81,27 +83,32 @@ class socket(_stdlib.socket):
             watch = self._watch = watch_fd(fd)
         return watch
 
-    def _until_readable(self, call: Callable[..., T], *args: object) -> T:
+    def _until_readable(self, call: Callable[..., T], *args: object, flags: int = 0) -> T:
         deadline: float | None = None
         while True:
             try:
                 return call(self, *args)
             except BlockingIOError:
-                if self._timeout_s == 0.0:
+                if self._answers_at_once(flags):
                     raise
             watch = self._watched()
             watch.readable = False
             deadline = self._wait(watch.wait_readable, deadline)
 
-    def _until_writable(self, call: Callable[..., T], *args: object) -> T:
+    def _until_writable(self, call: Callable[..., T], *args: object, flags: int = 0) -> T:
         deadline: float | None = None
         while True:
             try:
                 return call(self, *args)
             except BlockingIOError:
-                if self._timeout_s == 0.0:
+                if self._answers_at_once(flags):
                     raise
             deadline = self._wait(self._watched().wait_writable, deadline)
+
+    def _answers_at_once(self, flags: int) -> bool:
+        # With a timeout the stdlib waits despite the flag.
+        timeout_s = self._timeout_s
+        return timeout_s == 0.0 or (timeout_s is None and flags & _stdlib.MSG_DONTWAIT != 0)
 
     def _wait(self, wait: Callable[[float | None], None], deadline: float | None) -> float | None:
         timeout_s = self._timeout_s
@@ -134,7 +141,7 @@ class socket(_stdlib.socket):
         """As in the stdlib. Parks until there is something to receive."""
         watch = self._watch
         if flags or watch is None or self._timeout_s is not None or not self._stream:
-            return self._until_readable(_recv, bufsize, flags)
+            return self._until_readable(_recv, bufsize, flags, flags=flags)
         return watch.read(bufsize)
 
     def stream_calls(self) -> tuple[Callable[[int], bytes], Callable[[bytes], None]]:
@@ -147,29 +154,31 @@ class socket(_stdlib.socket):
 
     def recv_into(self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0) -> int:
         """As in the stdlib. Parks."""
-        return self._until_readable(_base.recv_into, buffer, nbytes, flags)
+        return self._until_readable(_base.recv_into, buffer, nbytes, flags, flags=flags)
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Address]:
         """As in the stdlib. Parks."""
-        return self._until_readable(_base.recvfrom, bufsize, flags)
+        return self._until_readable(_base.recvfrom, bufsize, flags, flags=flags)
 
     def recvfrom_into(
         self, buffer: WriteableBuffer, nbytes: int = 0, flags: int = 0
     ) -> tuple[int, Address]:
         """As in the stdlib. Parks."""
-        return self._until_readable(_base.recvfrom_into, buffer, nbytes, flags)
+        return self._until_readable(_base.recvfrom_into, buffer, nbytes, flags, flags=flags)
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[bytes, AncillaryData, int, Address]:
         """As in the stdlib. Parks."""
-        return self._until_readable(_base.recvmsg, bufsize, ancbufsize, flags)
+        return self._until_readable(_base.recvmsg, bufsize, ancbufsize, flags, flags=flags)
 
     def recvmsg_into(
         self, buffers: Iterable[WriteableBuffer], ancbufsize: int = 0, flags: int = 0, /
     ) -> tuple[int, AncillaryData, int, Address]:
         """As in the stdlib. Parks."""
-        return self._until_readable(_base.recvmsg_into, list(buffers), ancbufsize, flags)
+        return self._until_readable(
+            _base.recvmsg_into, list(buffers), ancbufsize, flags, flags=flags
+        )
 
     def accept(self) -> tuple[socket, Address]:
         """As in the stdlib. Parks until somebody connects."""
@@ -181,7 +190,7 @@ class socket(_stdlib.socket):
 
     def send(self, data: ReadableBuffer, flags: int = 0, /) -> int:
         """As in the stdlib. Parks until the kernel takes some of `data`."""
-        return self._until_writable(_send, data, flags)
+        return self._until_writable(_send, data, flags, flags=flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
         """As in the stdlib. Parks until the kernel has taken all of `data`."""
@@ -200,17 +209,19 @@ class socket(_stdlib.socket):
             try:
                 rest = rest[_send(self, rest, flags) :]
             except BlockingIOError:
-                if timeout_s == 0.0:
+                if self._answers_at_once(flags):
                     raise
                 self._wait(self._watched().wait_writable, deadline)
 
     def sendto(self, *args: Any) -> int:  # noqa: ANN401 - (data, address) or (data, flags, address)
         """As in the stdlib. Parks."""
-        return self._until_writable(cast("Callable[..., int]", _base.sendto), *args)
+        flags = args[1] if len(args) > 2 else 0
+        return self._until_writable(cast("Callable[..., int]", _base.sendto), *args, flags=flags)
 
     def sendmsg(self, *args: Any) -> int:  # noqa: ANN401 - the stdlib's positional parameters
         """As in the stdlib. Parks."""
-        return self._until_writable(cast("Callable[..., int]", _base.sendmsg), *args)
+        flags = args[2] if len(args) > 2 else 0
+        return self._until_writable(cast("Callable[..., int]", _base.sendmsg), *args, flags=flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:  # noqa: ANN401 - any file
         """As in the stdlib: `os.sendfile` where the file allows it. Parks."""
@@ -247,7 +258,7 @@ class socket(_stdlib.socket):
 
     def connect(self, address: Address, /) -> None:
         """As in the stdlib. Parks until the connection stands; names resolve in a worker."""
-        code = self.connect_ex(address)
+        code = self._connect(address)
         if code == 0:
             return
         if code in _IN_PROGRESS:
@@ -258,6 +269,10 @@ class socket(_stdlib.socket):
 
     def connect_ex(self, address: Address, /) -> int:
         """As in the stdlib. Parks."""
+        return self._connect(address)
+
+    def _connect(self, address: Address) -> int:
+        # Not connect_ex(), which a subclass may build upon connect(): TLS sockets do.
         address = self._resolved(address)
         code = _base.connect_ex(self, address)
         if code not in _IN_PROGRESS or self._timeout_s == 0.0:
@@ -302,10 +317,16 @@ class socket(_stdlib.socket):
         super()._real_close(*args)  # type: ignore[misc]
 
     def detach(self) -> int:
-        """As in the stdlib: what a caller takes for blocking is so from now on for everybody."""
+        """As in the stdlib: what a caller takes for blocking is so from now on for everybody.
+
+        Whoever takes the descriptor over finds what the caller set, not what we made of it: a pipe
+        of `multiprocessing` is such a descriptor.
+        """
         self._forget()
-        if self._timeout_s is None and not self._lent and self.fileno() >= 0:
-            _setblocking(self, True)
+        if self._timeout_s is None and not self._lent:
+            # One that is closed already is detached all the same.
+            with contextlib.suppress(OSError):
+                _setblocking(self, True)
         return super().detach()
 
     def lend(self, lent: bool) -> None:
@@ -329,9 +350,11 @@ class socket(_stdlib.socket):
     def settimeout(self, value: float | None, /) -> None:
         """As in the stdlib: None waits for ever, 0 never, else seconds per call."""
         if value is not None:
-            value = float(value)
-            if value < 0.0:
+            # As strict as the stdlib: float() would take text.
+            value = value if isinstance(value, float) else float(operator.index(value))
+            if not value >= 0.0:
                 raise ValueError("Timeout value out of range")
+        self._keep_non_blocking()
         self._timeout_s = value
 
     def gettimeout(self) -> float | None:
@@ -340,7 +363,13 @@ class socket(_stdlib.socket):
 
     def setblocking(self, flag: bool, /) -> None:
         """As in the stdlib: False is a timeout of 0, True none."""
+        self._keep_non_blocking()
         self._timeout_s = None if flag else 0.0
+
+    def _keep_non_blocking(self) -> None:
+        # What the stdlib tells the kernel here stays as it is for us; but a descriptor that is
+        # closed is found out, and one that a detached twin left blocking is put right.
+        _setblocking(self, False)
 
     def getblocking(self) -> bool:
         """As in the stdlib."""

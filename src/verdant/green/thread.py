@@ -17,12 +17,15 @@ thread it is native: that worker does not run a hub, so nothing there would ever
 
 from __future__ import annotations
 
+import os
+import sys
 import threading as _threading
-from typing import TYPE_CHECKING, Any
+import traceback
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from greenlet import getcurrent
+from greenlet import GreenletExit, getcurrent
 
-from verdant.core import GreenThread, spawn
+from verdant.core import Cancelled, GreenThread, spawn
 from verdant.core.originals import allocate_lock as _allocate_native
 from verdant.core.originals import get_ident as _native_ident
 from verdant.core.originals import start_new_thread as _start_native
@@ -37,6 +40,7 @@ __all__ = [
     "RLock",
     "ThreadHandle",
     "allocate_lock",
+    "count",
     "get_ident",
     "green_self",
     "join_all",
@@ -134,7 +138,7 @@ class Lock:
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else "unlocked"
-        return f"<{state} verdant.green.thread.Lock at {id(self):#x}>"
+        return f"<{state} verdant.green.thread.Lock object at {id(self):#x}>"
 
 
 # In the stdlib's `_thread` a function; a class is one too, and isinstance() of it works.
@@ -226,7 +230,7 @@ class RLock:
     def __repr__(self) -> str:
         state = "locked" if self.locked() else "unlocked"
         return (
-            f"<{state} verdant.green.thread.RLock owner={self._owner} count={self._count}"
+            f"<{state} verdant.green.thread.RLock object owner={self._owner} count={self._count}"
             f" at {id(self):#x}>"
         )
 
@@ -265,16 +269,58 @@ def set_sentinel() -> Lock:
     return sentinel
 
 
+# Threads of either kind that this module has started and that run, by their identifiers.
+_running: set[int] = set()
+
+
+def count() -> int:
+    """As `_thread._count`: how many threads run that were started here. Does not park.
+
+    The runtime's own native threads are not among them: they are nobody's to wait for.
+    """
+    return len(_running)
+
+
 def _run(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    me = get_ident()
+    _running.add(me)
     try:
         function(*args, **kwargs)
-    except SystemExit:
+    except (SystemExit, Cancelled, GreenletExit):
         # Ends the thread, not the program.
         return
+    except BaseException as exc:  # noqa: BLE001 - as the stdlib: said, with the function, by a hook
+        _say_unraisable(exc, function)
     finally:
-        sentinel = _sentinels.pop(get_ident(), None)
+        # The function must be gone before anybody who joins goes on.
+        del function, args, kwargs
+        _running.discard(me)
+        sentinel = _sentinels.pop(me, None)
         if sentinel is not None and sentinel.locked():
             sentinel.release()
+
+
+class Unraisable(NamedTuple):
+    """What `sys.unraisablehook` is told: the fields of the stdlib's `sys.UnraisableHookArgs`."""
+
+    exc_type: type[BaseException]
+    exc_value: BaseException
+    exc_traceback: TracebackType | None
+    err_msg: str
+    object: object
+
+
+def _say_unraisable(exc: BaseException, function: Callable[..., object]) -> None:
+    said = Unraisable(
+        type(exc), exc, exc.__traceback__, "Exception ignored in thread started by", function
+    )
+    if sys.unraisablehook is not sys.__unraisablehook__:
+        sys.unraisablehook(cast("sys.UnraisableHookArgs", said))
+    elif sys.stderr is not None:
+        # The interpreter's own takes a type that nobody else can make. It writes the same.
+        sys.stderr.write(
+            f"{said.err_msg}: {function!r}\n{''.join(traceback.format_exception(exc))}"
+        )
 
 
 def start_new_thread(
@@ -348,6 +394,22 @@ def start_joinable_thread(
 
     handle.ident = start_new_thread(run, ())
     return handle
+
+
+def _forget_others() -> None:
+    # In a forked child, where of all threads the one that forked is left.
+    me = get_ident()
+    _running.intersection_update((me,))
+    for ident in list(_sentinels):
+        if ident != me:
+            del _sentinels[ident]
+    for handle in list(_handles):
+        if handle.ident != me:
+            _handles.discard(handle)
+            handle._set_done()  # noqa: SLF001 - ours
+
+
+os.register_at_fork(after_in_child=_forget_others)
 
 
 def join_all() -> None:

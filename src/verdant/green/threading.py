@@ -17,7 +17,15 @@ from greenlet import getcurrent, greenlet
 
 from verdant.green.thread import Lock, RLock, get_ident, green_self
 
-__all__ = ["DummyThread", "Lock", "RLock", "dummy_tracker", "get_ident", "local"]
+__all__ = [
+    "DummyThread",
+    "Lock",
+    "RLock",
+    "dummy_thread_class",
+    "dummy_tracker",
+    "get_ident",
+    "local",
+]
 
 
 class _Storage:
@@ -121,26 +129,34 @@ def _is_data_descriptor(cls: type, name: str) -> bool:
     return False
 
 
-class DummyThread(_stdlib._DummyThread):  # noqa: SLF001 - the stdlib asks for it by this name
-    """What `threading.current_thread()` returns in a green thread that `threading` did not start.
+def dummy_thread_class(threading: Any) -> type:  # noqa: ANN401 - the module, or a copy of it
+    """The stand-in for green threads that the module `threading` did not start. Does not park."""
+    base: Any = threading._DummyThread  # noqa: SLF001 - the stdlib asks for it by this name
 
-    It bears the green thread's name and leaves `threading.enumerate()` with it.
-    """
+    class DummyThread(base):  # type: ignore[misc] # of this very module
+        """What `threading.current_thread()` returns in such a green thread.
 
-    def __init__(self) -> None:
-        super().__init__()
-        green = green_self()
-        if green is not None:
-            self._name = green.name
-            # Kept here: a weak reference that dies first calls nobody.
-            self._green = weakref.ref(green, self._forget)
+        It bears the green thread's name and leaves `threading.enumerate()` with it.
+        """
 
-    def _forget(self, _: object) -> None:
-        active: dict[int | None, object] = _stdlib._active  # type: ignore[attr-defined] # noqa: SLF001
-        # Without the lock: one call, and a finalizer must not wait.
-        if active.get(self.ident) is self:
-            active.pop(self.ident, None)
+        def __init__(self) -> None:
+            super().__init__()
+            green = green_self()
+            if green is not None:
+                self._name = green.name
+                # Kept here: a weak reference that dies first calls nobody.
+                self._green = weakref.ref(green, self._forget)
 
+        def _forget(self, _: object) -> None:
+            active: dict[int | None, object] = threading._active  # noqa: SLF001
+            # Without the lock: one call, and a finalizer must not wait.
+            if active.get(self.ident) is self:
+                active.pop(self.ident, None)
+
+    return DummyThread
+
+
+DummyThread = dummy_thread_class(_stdlib)
 
 # From 3.13 the stdlib keeps the last stand-in of each thread in such a `local`, to remove it when
 # the thread ends. With a native one, every green thread would remove the one before.

@@ -37,9 +37,6 @@ STALLED_S_MAX = 60.0
 # From a head's first byte to its last: slower than that is an attack.
 HEAD_S_MAX = 10.0
 
-# A head that is kept to be compared with the next one: clients choose it, and idle connections are
-# many.
-HEAD_BYTES_REMEMBERED_MAX = 4096
 
 # Sent at once, at the most: a client that takes this much within STALLED_S_MAX is slow, not gone.
 SEND_BYTES = 256 * 1024
@@ -75,7 +72,6 @@ class ServerConnection(MessageReader):
     __slots__ = (
         "_continue_due",
         "_deadlines",
-        "_head",
         "_sending",
         "bytes_received",
         "bytes_sent",
@@ -125,8 +121,6 @@ class ServerConnection(MessageReader):
         self._deadlines = deadlines
         self._continue_due = False
         self._sending = False
-        # As it came: `request.head` may be less.
-        self._head = b""
 
     def read_request(self) -> Request | None:
         """The next request's head, or None when the client is done. Parks.
@@ -152,12 +146,7 @@ class ServerConnection(MessageReader):
         if head is None:
             return None
         self.bytes_received = len(head) + 4
-        request = self.request
-        if request is None or head != self._head:
-            # Else a client that repeats itself, as programs do: a request is a value, so the one
-            # that was parsed before is this one too.
-            request = self.request = parse_request_head(head)
-            self._head = head if len(head) <= HEAD_BYTES_REMEMBERED_MAX else b""
+        request = self.request = parse_request_head(head)
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
             self._continue_due = request.expect_continue

@@ -1,5 +1,6 @@
 """Byte streams: listeners, connections, servers, TLS, relays."""
 
+from verdant.net.backdoor import Backdoor
 from verdant.net.listener import AddressUnusable, bound_address, connect, listen
 from verdant.net.relay import relay
 from verdant.net.server import CONNECTIONS_MAX_DEFAULT, Server, serve
@@ -16,6 +17,7 @@ __all__ = [
     "CONNECTIONS_MAX_DEFAULT",
     "HANDSHAKE_S_MAX",
     "AddressUnusable",
+    "Backdoor",
     "Server",
     "Stream",
     "TlsBroken",

@@ -55,6 +55,7 @@ def listen(
     backlog: int = BACKLOG_CONNECTIONS,
     reuse_port: bool = False,
     tls: ssl.SSLContext | None = None,
+    unix_mode: int | None = None,
 ) -> socket:
     """A listening green socket.
 
@@ -62,13 +63,14 @@ def listen(
     port 0 takes a free one. `backlog`: connections that may wait to be accepted. `reuse_port`:
     let several processes share the port (socket(7), SO_REUSEPORT). `tls`: a server's context
     (`tls_server_context`): then servers on this listener speak TLS, and a bare `accept()` gives
-    an `SSLSocket` that shakes hands at its first use.
+    an `SSLSocket` that shakes hands at its first use. `unix_mode`: permissions of a unix socket's
+    file, such as 0o600; who may write it may connect. The umask's when left out.
     Raises `AddressUnusable`. Parks only while a host name is looked up.
     """
     where = _parsed(address)
     try:
         if isinstance(where, UnixAddress):
-            listener = _listen_unix(where.path, backlog)
+            listener = _listen_unix(where.path, backlog, unix_mode)
         else:
             listener = _listen_tcp(where, backlog, reuse_port)
     except OSError as exc:
@@ -122,11 +124,14 @@ def _listen_tcp(where: TcpAddress, backlog: int, reuse_port: bool) -> socket:
     return listener
 
 
-def _listen_unix(path: str, backlog: int) -> socket:
+def _listen_unix(path: str, backlog: int, mode: int | None) -> socket:
     listener = socket(_stdlib.AF_UNIX, _stdlib.SOCK_STREAM)
     try:
         _remove_dead_unix_socket(path)
         listener.bind(path)
+        if mode is not None:
+            # Before listen(): until then nobody can connect, whatever the umask allowed.
+            os.chmod(path, mode)
         listener.listen(backlog)
     except BaseException:
         listener.close()

@@ -9,11 +9,12 @@ Not here  which names (table.py); what was made or imported before (locks.py, ch
 from __future__ import annotations
 
 import select as _select
+import signal as _signal
 import threading
 import warnings
 from importlib import import_module
-from types import ModuleType
-from typing import ClassVar
+from types import FunctionType, ModuleType
+from typing import Any, ClassVar, cast
 
 from verdant.core.originals import get_ident
 from verdant.errors import VerdantError
@@ -23,7 +24,14 @@ from verdant.patcher.defaults import replace_in_defaults
 from verdant.patcher.locks import convert_locks
 from verdant.patcher.table import TABLE, Row
 
-__all__ = ["PatchError", "is_patched", "monkey_patch", "native_select", "original"]
+__all__ = [
+    "PatchError",
+    "is_patched",
+    "monkey_patch",
+    "native_select",
+    "original",
+    "originals_of",
+]
 
 # A copy of the module as it was: for the hub.
 native_select = ModuleType("select")
@@ -64,6 +72,7 @@ def monkey_patch(
     os: bool = True,
     subprocess: bool = True,
     queue: bool = True,
+    signal: bool = True,
 ) -> None:
     """Replace the stdlib's blocking calls by ones that park the green thread. Does not park.
 
@@ -80,6 +89,7 @@ def monkey_patch(
         "os": os,
         "subprocess": subprocess,
         "queue": queue,
+        "signal": signal,
     }
     rows = [
         row for row in TABLE if wanted[row.group] and (row.target, row.attribute) not in _originals
@@ -105,6 +115,9 @@ def _install(rows: list[Row]) -> None:
     for row, target, before, after in steps:
         _originals[row.target, row.attribute] = before
         setattr(target, row.attribute, after)
+        if isinstance(after, type | FunctionType) and ":" not in row.target:
+            # Pickled by this name, it is the original in a process that is not patched.
+            after.__module__ = row.target
     # Names of the hub's own, hooks inside classes, and one module's view of another, are
     # nobody else's.
     shared = [
@@ -117,6 +130,10 @@ def _install(rows: list[Row]) -> None:
     replacements = {id(before): after for _, _, before, after in shared}
     replace_in_stdlib(replacements)
     replace_in_defaults(replacements)
+    for row, _, before, after in steps:
+        # The one name that is in use before anybody has looked it up.
+        if row.group == "signal" and _signal.getsignal(_signal.SIGINT) is before:
+            _signal.signal(_signal.SIGINT, cast("Any", after))
     stale_locks: list[str] = []
     if any(row.group == "thread" for row, *_ in steps):
         stale_locks = convert_locks(native_rlock)
@@ -145,3 +162,13 @@ def original(module: str, attribute: str) -> object:
     """
     before = _originals.get((module, attribute), _MISSING)
     return getattr(_resolve(module), attribute) if before is _MISSING else before
+
+
+def originals_of(module: str) -> dict[tuple[str, str], object]:
+    """What was there before the patch: by class ("" for the module itself) and attribute."""
+    found: dict[tuple[str, str], object] = {}
+    for (target, attribute), before in _originals.items():
+        owner, _, kind = target.partition(":")
+        if owner == module:
+            found[kind, attribute] = before
+    return found

@@ -49,6 +49,7 @@ TABLE: tuple[Row, ...] = (
             "start_new_thread": "start_new_thread",
             "start_new": "start_new_thread",
             "get_ident": "get_ident",
+            "_count": "count",
             # To 3.12.
             "_set_sentinel": "set_sentinel",
             # From 3.13.
@@ -113,6 +114,7 @@ TABLE: tuple[Row, ...] = (
     ),
     *_rows("ssl", "ssl:SSLContext", "ssl", {"sslsocket_class": "SSLSocket"}),
     *_rows("ssl", "ssl:SSLSocket", "ssl", {"_create": "create_green"}),
+    *_rows("signal", "signal", "signal", {"default_int_handler": "default_int_handler"}),
     *_rows("os", "os", "os", {"read": "read", "write": "write", "waitpid": "waitpid"}),
     *_rows("subprocess", "subprocess", "files", {"io": "io"}),
     *_rows("subprocess", "subprocess:Popen", "subprocess", {"_wait": "wait_for_child"}),

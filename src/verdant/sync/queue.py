@@ -192,7 +192,13 @@ class PriorityQueue(Queue[T]):
         self._items: list[T] = []  # type: ignore[assignment] # a heap is a list
 
     def _store(self, item: T) -> None:
-        heapq.heappush(self._items, item)  # type: ignore[type-var]
+        try:
+            heapq.heappush(self._items, item)  # type: ignore[type-var]
+        except BaseException:
+            # It could not be compared, and lies in the heap all the same.
+            self._items = [other for other in self._items if other is not item]
+            heapq.heapify(self._items)  # type: ignore[type-var]
+            raise
 
     def _take(self) -> T:
         return heapq.heappop(self._items)  # type: ignore[type-var]

@@ -64,36 +64,28 @@ def wsgi_handler(
             f"a head can have {HEAD_BYTES_MAX} bytes, and a URL {TARGET_BYTES_MAX}, at the most"
         )
 
-    def remember(request: Request, connection: ServerConnection) -> dict[str, Any]:
+    def variables_of(request: Request, connection: ServerConnection) -> dict[str, Any]:
         if len(request.target) > url_bytes_max:
             raise BadRequest(414, f"The target is longer than {url_bytes_max} bytes.")
         if len(request.head) > head_bytes_max:
             raise BadRequest(431, f"The head is over {head_bytes_max} bytes.")
-        memory: Any = connection.memory
-        if memory is None:
-            base = base_environ(*_ends_of(connection), errors)
+        base: Any = connection.memory
+        if base is None:
+            # The same for every request of a connection.
+            base = connection.memory = base_environ(*_ends_of(connection), errors)
             base["wsgi.file_wrapper"] = FileWrapper
             # For what WSGI has no words for: WebSockets (upgrade.py), or anything else that takes
             # the connection over.
             base["verdant.connection"] = connection
-        else:
-            base = memory[2]
-        found = base.copy()
-        found["verdant.request"] = request
-        add_request(found, request)
+        variables: dict[str, Any] = base.copy()
+        variables["verdant.request"] = request
+        add_request(variables, request)
         if environ:
-            found.update(environ)
-        small = len(request.head) <= HEAD_BYTES_REMEMBERED_MAX
-        connection.memory = (request, found, base) if small else (None, None, base)
-        return found
+            variables.update(environ)
+        return variables
 
     def handle(request: Request, connection: ServerConnection) -> None:
-        memory: Any = connection.memory
-        if memory is not None and memory[0] is request:
-            # The client said the same as before, to the byte (http/connection.py).
-            variables = memory[1].copy()
-        else:
-            variables = remember(request, connection).copy()
+        variables = variables_of(request, connection)
         if request.content_length or request.chunked:
             if body_bytes_max is not None and (request.content_length or 0) > body_bytes_max:
                 raise BadRequest(413, f"The body is over {body_bytes_max} bytes.")

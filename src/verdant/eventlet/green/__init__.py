@@ -1,0 +1,1 @@
+"""Green modules under Eventlet's names for them, for programs that do not patch."""

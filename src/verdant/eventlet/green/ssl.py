@@ -1,0 +1,12 @@
+"""The stdlib's `ssl`, green, under Eventlet's name for it."""
+
+import sys
+from typing import Any
+
+from verdant.patcher import green_view
+
+# The green module itself, so that what is set on it is seen by its own functions.
+sys.modules[__name__] = green_view("ssl")
+
+
+def __getattr__(name: str) -> Any: ...

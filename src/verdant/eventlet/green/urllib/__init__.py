@@ -1,0 +1,1 @@
+"""The stdlib's `urllib`: its modules, green where they wait."""
