@@ -1,4 +1,4 @@
-"""Several green threads at one descriptor, closing under them, and numbers that come round again."""
+"""Several green threads at one descriptor, closing under them, and numbers used again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ for number in range(9):
     left.send(b"%d" % number)
     while len(got) <= number:
         sleep(0)
-assert got == [(name, b"%d" % n) for n, name in enumerate("abc" * 3)]
+assert got == [(name, b"%d" % n) for n, name in enumerate("abc" * 3)], got
+left.close()
+right.close()
 """)
 
 
@@ -44,6 +46,8 @@ left.sendall(data)
 assert reading.wait() == len(data)
 left.shutdown(socket.SHUT_WR)
 echoing.wait()
+left.close()
+right.close()
 """)
 
 
