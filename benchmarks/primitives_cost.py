@@ -1,7 +1,7 @@
 """What do the runtime's primitives cost?
 
-Question  CPU µs per yield among a hundred, per spawn with its end, per Timeout set and lifted, per item through a
-          queue of one; bytes of resident memory per green thread parked on an event.
+Question  CPU µs per yield among a hundred, per spawn with its end, per Timeout set and lifted, per
+          item through a queue of one; bytes of resident memory per green thread that is parked.
 Method    each question in a process of its own, in turns over the runtimes, for several rounds; the
           median counts. asyncio on uvloop answers with tasks.
 Changes our mind  a yield above 0.5 or a spawn above 0.6 of gevent's, or more bytes than its.

@@ -51,7 +51,15 @@ def test_a_program_that_uses_it_is_type_checked(tmp_path: Path) -> None:
     assert files("verdant").joinpath("py.typed").is_file()
     program = tmp_path / "consumer.py"
     program.write_text(CONSUMER)
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", program]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        str(program),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout
     revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed" in line]
