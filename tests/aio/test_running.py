@@ -358,6 +358,8 @@ assert aio.wait(who()) == before
 
 def test_a_child_forked_by_a_coroutine_is_in_no_loop() -> None:
     done = program("""
+# In this order: the hook that comes last has the last word.
+import verdant
 import asyncio, os, signal
 from verdant import aio, sleep
 def as_a_child():
