@@ -25,7 +25,7 @@ elif _PATCH == "gevent":
 elif _PATCH == "eventlet":
     import eventlet  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    eventlet.monkey_patch()
+    eventlet.monkey_patch()  # type: ignore[attr-defined,unused-ignore]
 
 import json  # noqa: E402 - the patch comes first
 import time  # noqa: E402
@@ -66,7 +66,7 @@ class Result(unittest.TestResult):
         self.names = names
         self.bad = False
 
-    def _name(self, test: Any) -> str:  # noqa: ANN401 - a test, or what stands for a failed fixture
+    def _name(self, test: Any) -> str:
         return self.names.get(id(test)) or str(test.id())
 
     def startTest(self, test: unittest.TestCase) -> None:
@@ -84,17 +84,17 @@ class Result(unittest.TestResult):
         except KeyboardInterrupt:
             return
 
-    def _failed(self, test: Any, error: Any) -> None:  # noqa: ANN401 - as unittest hands them over
+    def _failed(self, test: Any, error: Any) -> None:
         self.bad = True
         note(event="fail", test=self._name(test), why="".join(traceback.format_exception(*error)))
 
-    def addError(self, test: unittest.TestCase, err: Any) -> None:  # noqa: ANN401
+    def addError(self, test: unittest.TestCase, err: Any) -> None:
         self._failed(test, err)
 
-    def addFailure(self, test: unittest.TestCase, err: Any) -> None:  # noqa: ANN401
+    def addFailure(self, test: unittest.TestCase, err: Any) -> None:
         self._failed(test, err)
 
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:  # noqa: ANN401
+    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
         if err is not None:
             self._failed(test, err)
 

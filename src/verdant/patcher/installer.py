@@ -13,7 +13,7 @@ import signal as _signal
 import threading
 import warnings
 from importlib import import_module
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, ClassVar, cast
 
 from verdant.core.originals import get_ident
@@ -115,9 +115,6 @@ def _install(rows: list[Row]) -> None:
     for row, target, before, after in steps:
         _originals[row.target, row.attribute] = before
         setattr(target, row.attribute, after)
-        if isinstance(after, type | FunctionType) and ":" not in row.target:
-            # Pickled by this name, it is the original in a process that is not patched.
-            after.__module__ = row.target
     # Names of the hub's own, hooks inside classes, and one module's view of another, are
     # nobody else's.
     shared = [

@@ -114,6 +114,7 @@ TABLE: tuple[Row, ...] = (
     ),
     *_rows("ssl", "ssl:SSLContext", "ssl", {"sslsocket_class": "SSLSocket"}),
     *_rows("signal", "signal", "signal", {"default_int_handler": "default_int_handler"}),
+    *_rows("ssl", "ssl:SSLSocket", "ssl", {"_create": "create_green"}),
     *_rows("os", "os", "os", {"read": "read", "write": "write", "waitpid": "waitpid"}),
     *_rows("subprocess", "subprocess", "files", {"io": "io"}),
     *_rows("subprocess", "subprocess:Popen", "subprocess", {"_wait": "wait_for_child"}),
