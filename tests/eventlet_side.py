@@ -63,6 +63,11 @@ class Program:
 
     def output(self) -> list[str]:
         """All the lines that it prints until its end, which must be a good one."""
-        out, _ = self.process.communicate(timeout=PROGRAM_S)
+        try:
+            out, _ = self.process.communicate(timeout=PROGRAM_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, _ = self.process.communicate()
+            raise AssertionError(f"it did not end: {out}") from None
         assert self.process.returncode == 0, out
         return str(out).splitlines()

@@ -17,7 +17,8 @@ HERE = Path(__file__).parent
 FILES = sorted(
     path.name
     for path in HERE.glob("test_*.py")
-    if path.name not in ("test_oracle.py", "test_programs.py")
+    # These look at both sides themselves; Eventlet's asyncio needs a hub of its own.
+    if path.name not in ("test_oracle.py", "test_programs.py", "test_names.py", "test_asyncio.py")
 )
 RUN_S = 60
 

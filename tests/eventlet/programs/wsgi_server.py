@@ -35,4 +35,3 @@ pool = eventlet.GreenPool(100)
 wsgi.server(
     listener, application, log=sys.stdout, environ={"extra": "given"}, custom_pool=pool, keepalive=5
 )
-print("running", pool.running(), flush=True)
