@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, cast
 from greenlet import GreenletExit, greenlet
 
 from verdant.core.hub import Hub, current_hub
-from verdant.core.parking import current_thread, interrupt, park, unpark
+from verdant.core.parking import current_thread, interrupt, park, running, unpark
 from verdant.core.waitqueue import WaitQueue
 from verdant.errors import Cancelled, TimedOut, VerdantError
 
@@ -250,23 +250,34 @@ def spawn_after(
     return thread
 
 
+def _yield() -> None:
+    me = running()
+    try:
+        interrupts = me.interrupts
+    except AttributeError:
+        # The main greenlet of a native thread gets its attributes with its hub.
+        interrupts = current_thread().interrupts
+    if interrupts:
+        raise interrupts.popleft()
+    me.scheduled = True
+    hub = me.hub
+    hub.ready.append(me.switch)
+    # Woken by the hub's ready deque, where we have just put ourselves.
+    hub.switch()
+    me.scheduled = False
+
+
 def sleep(seconds: float = 0) -> None:
     """Let others run for `seconds` (0: one turn of everybody who is ready). Parks.
 
     Raises ValueError for a negative number, as `time.sleep` does.
     """
-    me = current_thread()
     if seconds <= 0:
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
-        if me.interrupts:
-            raise me.interrupts.popleft()
-        me.scheduled = True
-        me.hub.ready.append(me.switch)
-        # Woken by the hub's ready deque, where we have just put ourselves.
-        me.hub.switch()
-        me.scheduled = False
+        _yield()
         return
+    me = current_thread()
     timer = me.hub.run_later(seconds, unpark, me)
     try:
         # Woken by the timer.

@@ -87,6 +87,7 @@ __version__ = "0.41.3"
 
 _LATER = frozenset(
     {
+        "asyncio",
         "backdoor",
         "corolocal",
         "dagpool",

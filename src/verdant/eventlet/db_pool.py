@@ -25,6 +25,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionPool",
     "DatabaseConnector",
+    "GenericConnectionWrapper",
     "PooledConnectionWrapper",
     "RawConnectionPool",
     "TpooledConnectionPool",
@@ -56,21 +57,16 @@ class _Idle:
         self.used = core.monotonic()
 
 
-class PooledConnectionWrapper:
-    """A connection on loan: closing it gives it back, and it is of no use afterwards."""
+class GenericConnectionWrapper:
+    """Stands for a connection: has what it has."""
 
-    def __init__(self, baseconn: Any, pool: BaseConnectionPool, made: float) -> None:
+    def __init__(self, baseconn: Any) -> None:
         self._base = baseconn
-        self._pool: BaseConnectionPool | None = pool
-        self._made = made
 
     def __getattr__(self, name: str) -> Any:
         if name == "_base":
             raise AttributeError("this connection was given back to its pool")
         return getattr(self._base, name)
-
-    def __bool__(self) -> bool:
-        return bool(self.__dict__.get("_base"))
 
     def __enter__(self) -> Any:
         return self._base.__enter__()
@@ -80,6 +76,18 @@ class PooledConnectionWrapper:
 
     def __repr__(self) -> str:
         return repr(self.__dict__.get("_base"))
+
+
+class PooledConnectionWrapper(GenericConnectionWrapper):
+    """A connection on loan: closing it gives it back, and it is of no use afterwards."""
+
+    def __init__(self, baseconn: Any, pool: BaseConnectionPool, made: float = 0.0) -> None:
+        super().__init__(baseconn)
+        self._pool: BaseConnectionPool | None = pool
+        self._made = made
+
+    def __bool__(self) -> bool:
+        return bool(self.__dict__.get("_base"))
 
     def close(self) -> None:
         """Give it back. Does not park, unless `cleanup` does."""
@@ -141,9 +149,9 @@ class BaseConnectionPool(Pool):
         idle: _Idle = super().get()
         return PooledConnectionWrapper(idle.connection, self, idle.made)
 
-    def put(self, item: PooledConnectionWrapper, cleanup: Any = _MISSING) -> None:
+    def put(self, conn: PooledConnectionWrapper, cleanup: Any = _MISSING) -> None:
         """Give a connection back, after `cleanup`, the pool's own when left out."""
-        connection, made = item.take()
+        connection, made = conn.take()
         idle = _Idle(connection, made)
         cleanup = self.cleanup if cleanup is _MISSING else cleanup
         if connection is None:

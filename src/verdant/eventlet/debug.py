@@ -1,8 +1,9 @@
 """Debug: what Eventlet programs ask when they look for a fault.
 
 Place     eventlet, over its hub.
-Differs   several readers of one descriptor are served in turn, so there is nothing to prevent; who
-          waits, and since which line, is always known.
+Differs   several readers of one descriptor are served in turn, so there is nothing to prevent. Who
+          waits is always known, so there is nothing to switch on. What blocks everybody is told in
+          the log `verdant.core`, with its stack, and goes on; Eventlet raises an error in it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
 __all__ = [
+    "format_asyncio_info",
     "format_hub_listeners",
     "format_hub_timers",
     "format_threads_info",
+    "hub_blocking_detection",
     "hub_exceptions",
     "hub_listener_stacks",
     "hub_prevent_multiple_readers",
@@ -86,6 +89,35 @@ def format_hub_timers() -> str:
 def format_threads_info() -> str:
     """The threads that `threading` knows."""
     return os.linesep.join(["THREADS:", repr(threading.enumerate())])
+
+
+def format_asyncio_info() -> str:
+    """The tasks of asyncio's loop in this native thread."""
+    # Here, since it is much to import for programs that have none.
+    import asyncio
+
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:
+        # None runs here.
+        tasks = set()
+    return os.linesep.join(["TASKS:", *map(repr, tasks)])
+
+
+def hub_blocking_detection(state: bool = False, resolution: float = 1) -> None:
+    """Report, or not, who keeps all others waiting for longer than `resolution` s.
+
+    Raises AssertionError for no time at all. Does not park.
+    """
+    if resolution <= 0:
+        raise AssertionError("resolution must be positive")
+    while _detectors:
+        _detectors.pop().stop()
+    if state:
+        _detectors.append(core.StallDetector(resolution).start())
+
+
+_detectors: list[core.StallDetector] = []
 
 
 def hub_exceptions(state: bool = True) -> None:

@@ -7,13 +7,14 @@ Differs   a GreenSocket is a socket, not something around one: made of another s
 
 from __future__ import annotations
 
+import os
 import socket as _stdlib
 from typing import IO, Any
 
 from verdant.green.files import reopened
 from verdant.green.socket import socket
 
-__all__ = ["GreenPipe", "GreenSocket", "shutdown_safe"]
+__all__ = ["GreenPipe", "GreenSocket", "set_nonblocking", "shutdown_safe"]
 
 
 class GreenSocket(socket):
@@ -29,12 +30,24 @@ class GreenSocket(socket):
 
 
 def GreenPipe(
-    name: Any, mode: str = "r", buffering: int = -1, *args: Any, **kwargs: Any
+    name: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
 ) -> IO[Any]:
     """A green file of the pipe `name`: a descriptor, or a file, which is used up. Does not park."""
     if hasattr(name, "fileno"):
         return reopened(name)
-    return reopened(open(name, mode, buffering, *args, **kwargs))
+    return reopened(open(name, mode, buffering, encoding, errors, newline, closefd, opener))
+
+
+def set_nonblocking(fd: Any) -> None:
+    """Let calls on `fd`, a descriptor or what has one, return at once. Does not park."""
+    os.set_blocking(fd if isinstance(fd, int) else fd.fileno(), False)
 
 
 def shutdown_safe(sock: Any) -> None:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from verdant import core
 from verdant.eventlet.throwing import exception_of
 from verdant.eventlet.timeout import Timeout, with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 __all__ = [
     "GreenThread",
@@ -112,6 +112,20 @@ class GreenThread(core.GreenThread[Any]):
             self._begins.cancel()
             self.interrupts = deque([exc])
             self.begin()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Its result, in a coroutine of the loop that runs. Cancelled, it kills the thread."""
+        # Here, since asyncio is much to import for programs that have none.
+        from verdant import aio
+
+        return aio.spawn(self._wait_or_kill).__await__()
+
+    def _wait_or_kill(self) -> Any:
+        try:
+            return self.wait()
+        except core.Cancelled:
+            self.throw_later(GreenletExit())
+            raise
 
     def _tell(self, exc: BaseException) -> None:
         # Whoever is linked sees the failure, as one who waits does.

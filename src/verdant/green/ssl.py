@@ -1,8 +1,8 @@
 """Ssl: the stdlib's TLS sockets, whose waits park the green thread.
 
 Place     green, on socket.py. `SSLContext` is not replaced: under `monkey_patch()` its hook
-          `sslsocket_class` names the class below, so contexts made earlier work too, and every
-          subclass of it that a library brings.
+          `sslsocket_class` names the class below, so contexts made earlier work too. A subclass of
+          the stdlib's SSLSocket that a library puts there becomes green when a socket is made.
 Promise   the stdlib's SSLSocket in all but the waiting; client and server, over any socket.
 Not here  contexts and certificates (net/, or the stdlib).
 
@@ -17,6 +17,7 @@ wants a write that could not go out repeated before another.
 from __future__ import annotations
 
 import ssl as _stdlib
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from verdant.green.socket import socket
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["SSLSocket"]
+__all__ = ["SSLSocket", "create_green"]
 
 T = TypeVar("T")
+
+_stdlib_create = cast("Any", _stdlib.SSLSocket)._create.__func__  # noqa: SLF001 - replaced below
 
 
 class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed narrows some parameters
@@ -37,12 +40,11 @@ class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed nar
 
     @classmethod
     def _create(cls, sock: _plain.socket, *args: Any, **kwargs: Any) -> SSLSocket:  # noqa: ANN401 - the stdlib's own
-        create = super()._create  # type: ignore[misc] # a hook typeshed does not list
         if not isinstance(sock, socket):
-            return cast("SSLSocket", create(sock, *args, **kwargs))
+            return cast("SSLSocket", _stdlib_create(cls, sock, *args, **kwargs))
         sock.lend(True)
         try:
-            return cast("SSLSocket", create(sock, *args, **kwargs))
+            return cast("SSLSocket", _stdlib_create(cls, sock, *args, **kwargs))
         finally:
             sock.lend(False)
 
@@ -94,3 +96,29 @@ class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed nar
     def unwrap(self) -> _plain.socket:
         """As in the stdlib. Parks until the peer has closed its side of the TLS session too."""
         return self._until_done(super().unwrap)
+
+
+# A green twin per subclass of the stdlib's class.
+_twins: weakref.WeakKeyDictionary[type, type[SSLSocket]] = weakref.WeakKeyDictionary()
+
+
+def _green_twin(cls: type[_stdlib.SSLSocket]) -> type[SSLSocket]:
+    """`cls` itself when its waits park, else a subclass of it whose do."""
+    if issubclass(cls, SSLSocket):
+        return cls
+    if cls is _stdlib.SSLSocket:
+        return SSLSocket
+    twin = _twins.get(cls)
+    if twin is None:
+        # In its order of resolution the library's methods come first, then ours, then the stdlib's.
+        names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__slots__": ()}
+        twin = _twins[cls] = type(cls.__name__, (cls, SSLSocket), names)
+    return twin
+
+
+def _create_green(cls: type[_stdlib.SSLSocket], *args: Any, **kwargs: Any) -> SSLSocket:  # noqa: ANN401 - the stdlib's own
+    return _green_twin(cls)._create(*args, **kwargs)  # noqa: SLF001 - ours
+
+
+# What `SSLSocket._create` becomes under `monkey_patch()`: it makes every TLS socket there is.
+create_green = classmethod(_create_green)

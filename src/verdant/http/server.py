@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from verdant.core import GreenThread, spawn
 from verdant.http.connection import ServerConnection
 from verdant.http.deadlines import Deadlines
 from verdant.http.errors import BadRequest, ConnectionLost
@@ -73,7 +74,8 @@ class HttpServer:
     listeners: what `net.listen()` made, with TLS or without. handler: answers one request.
     connections_max: as many are served at once. idle_s_max, head_s_max, stalled_s_max: seconds
     between requests, for a head, and for some progress in a body (either way). handshake_s_max:
-    seconds to agree on TLS. name: of the green threads, in reports.
+    seconds to agree on TLS. name: of the green threads, in reports. spawn_with: makes them, as in
+    `net.Server`.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class HttpServer:
         stalled_s_max: float | None = None,
         handshake_s_max: float = HANDSHAKE_S_MAX,
         name: str = "http connection",
+        spawn_with: Callable[..., GreenThread[None]] = spawn,
     ) -> None:
         self._handler = handler
         self._deadlines = Deadlines()
@@ -104,6 +107,7 @@ class HttpServer:
             connections_max=connections_max,
             handshake_s_max=handshake_s_max,
             name=name,
+            spawn_with=spawn_with,
         )
 
     @property

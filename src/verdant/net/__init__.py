@@ -1,6 +1,6 @@
 """Byte streams: listeners, connections, servers, TLS, relays."""
 
-from verdant.net.backdoor import Backdoor
+from verdant.net.backdoor import Backdoor, serve_console
 from verdant.net.listener import AddressUnusable, bound_address, connect, listen
 from verdant.net.relay import relay
 from verdant.net.server import CONNECTIONS_MAX_DEFAULT, Server, serve
@@ -27,6 +27,7 @@ __all__ = [
     "listen",
     "relay",
     "serve",
+    "serve_console",
     "tls_client_context",
     "tls_server_context",
 ]

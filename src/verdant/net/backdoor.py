@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from verdant.net.stream import Stream
 
-__all__ = ["Backdoor"]
+__all__ = ["Backdoor", "serve_console"]
 
 # Who may operate a service is few; the others wait.
 CONNECTIONS_MAX = 10
@@ -66,7 +66,6 @@ class Backdoor:
 
     def start(self) -> None:
         """Begin to accept connections. Does not park."""
-        _install_displayhook()
         self._server.start()
 
     def stop(self) -> None:
@@ -76,16 +75,25 @@ class Backdoor:
             os.unlink(self.path)
 
     def _serve(self, stream: Stream) -> None:
-        console = _Console(stream, self._names)
-        _console.set(console)
-        console.write(
-            f"verdant console of process {os.getpid()}, Python {sys.version.split()[0]}:"
-            " dump(), hub_statistics(), exit()\n"
-        )
-        with contextlib.suppress(EOFError, SystemExit):
-            # SystemExit: of this console, not of the program.
-            while True:
-                console.ask()
+        serve_console(stream, self._names)
+
+
+def serve_console(stream: Stream, names: Mapping[str, object]) -> None:
+    """Serve a console that knows `names` to whoever is at the other end, until they leave. Parks.
+
+    They can do what the process can. Call it in a green thread of its own.
+    """
+    _install_displayhook()
+    console = _Console(stream, names)
+    _console.set(console)
+    console.write(
+        f"verdant console of process {os.getpid()}, Python {sys.version.split()[0]}:"
+        " dump(), hub_statistics(), exit()\n"
+    )
+    with contextlib.suppress(EOFError, SystemExit):
+        # SystemExit: of this console, not of the program.
+        while True:
+            console.ask()
 
 
 class _Console(code.InteractiveConsole):

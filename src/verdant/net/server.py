@@ -52,7 +52,8 @@ class Server:
 
     listeners: what `listen()` made, with TLS or without; the server owns them. connections_max: as
     many are served at once. handshake_s_max: seconds in which a client must have agreed on TLS.
-    name: of the green threads, in reports.
+    name: of the green threads, in reports. spawn_with: makes them, as `core.spawn` does; may park,
+    as a pool that is full.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Server:
         connections_max: int = CONNECTIONS_MAX_DEFAULT,
         handshake_s_max: float = HANDSHAKE_S_MAX,
         name: str = "connection",
+        spawn_with: Callable[..., GreenThread[None]] = spawn,
     ) -> None:
+        self._spawn = spawn_with
         self.listeners: list[socket] = (
             [*listeners] if isinstance(listeners, Sequence) else [listeners]
         )
@@ -163,7 +166,12 @@ class Server:
                 stream = Stream(connection, peer)
             else:
                 stream = TlsStream(connection, peer, tls, server_side=True)
-            thread = spawn(self._serve, stream, name=self._name)
+            try:
+                thread = self._spawn(self._serve, stream, name=self._name)
+            except BaseException:
+                stream.close()
+                self._permits.release()
+                raise
             self._open[stream] = thread
             thread.at_end(partial(self._ended, stream))
             in_a_row += 1

@@ -96,9 +96,6 @@ TABLE: tuple[Row, ...] = (
     *_rows("select", "selectors:SelectSelector", "selectors", {"_select": "select_method"}),
     *_rows("select", "selectors:PollSelector", "select", {"_selector_cls": "poll"}),
     *_rows("select", "selectors:EpollSelector", "select", {"_selector_cls": "epoll"}),
-    # The hub makes its own poller from this module whenever a native thread gets a hub. It must
-    # stay the kernel's: a green one would wait for the hub that is waiting for it.
-    Row("select", "verdant.core.poller", "select", "verdant.patcher.installer:native_select"),
     *_rows("socket", "socket", "socket", {"socket": "socket"}),
     *_rows(
         "socket",
@@ -114,6 +111,7 @@ TABLE: tuple[Row, ...] = (
     ),
     *_rows("ssl", "ssl:SSLContext", "ssl", {"sslsocket_class": "SSLSocket"}),
     *_rows("signal", "signal", "signal", {"default_int_handler": "default_int_handler"}),
+    *_rows("ssl", "ssl:SSLSocket", "ssl", {"_create": "create_green"}),
     *_rows("os", "os", "os", {"read": "read", "write": "write", "waitpid": "waitpid"}),
     *_rows("subprocess", "subprocess", "files", {"io": "io"}),
     *_rows("subprocess", "subprocess:Popen", "subprocess", {"_wait": "wait_for_child"}),

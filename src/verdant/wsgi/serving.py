@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from verdant.core import GreenThread, spawn
 from verdant.http import (
     HEAD_BYTES_MAX,
     HEAD_S_MAX,
@@ -24,7 +25,7 @@ from verdant.wsgi.access import LINE_FORMAT, line_sink
 from verdant.wsgi.handler import wsgi_handler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from wsgiref.types import WSGIApplication
 
     from verdant.green.socket import socket
@@ -46,6 +47,7 @@ class WsgiServer:
     agree on TLS.
     head_bytes_max, url_bytes_max, body_bytes_max: what is longer is refused with 431, 414 and 413.
     environ: variables for every request, above the server's own. errors: `wsgi.errors`.
+    spawn_with: makes the connections' green threads, as in `net.Server`.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class WsgiServer:
         body_bytes_max: int | None = None,
         environ: Mapping[str, object] | None = None,
         errors: object = None,
+        spawn_with: Callable[..., GreenThread[None]] = spawn,
     ) -> None:
         handler = wsgi_handler(
             application,
@@ -86,6 +89,7 @@ class WsgiServer:
             stalled_s_max=stalled_s_max,
             handshake_s_max=handshake_s_max,
             name="wsgi connection",
+            spawn_with=spawn_with,
         )
 
     @property

@@ -1,12 +1,12 @@
-"""The stdlib's `asynchat`, green, under Eventlet's name for it."""
+"""The stdlib's `asynchat`, green, while Python has it: it went with 3.12."""
 
-import sys
 from typing import Any
 
 from verdant.patcher import green_view
 
-# The green module itself, so that what is set on it is seen by its own functions.
-sys.modules[__name__] = green_view("asynchat")
 
-
-def __getattr__(name: str) -> Any: ...
+def __getattr__(name: str) -> Any:
+    # On first use, since importing it warns, or fails.
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(green_view("asynchat"), name)
