@@ -354,3 +354,34 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
 assert aio.wait(who()) == before
 """)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_child_forked_by_a_coroutine_is_in_no_loop() -> None:
+    done = program("""
+# In this order: the hook that comes last has the last word.
+import verdant
+import asyncio, os, signal
+from verdant import aio, sleep
+def as_a_child():
+    # Parked and back, so that the hub has switched to this thread once more.
+    sleep(0)
+    asyncio.run(asyncio.sleep(0.001))
+    assert aio.run(asyncio.sleep(0.001, 3)) == 3
+    # And signals go to the child's hub: asyncio's own hook may have taken them from it.
+    assert signal.set_wakeup_fd(-1) != -1
+    return 5
+async def main():
+    loop = asyncio.get_running_loop()
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            code = as_a_child()
+        finally:
+            os._exit(code)
+    await asyncio.sleep(0.001)
+    assert asyncio.get_running_loop() is loop
+    return os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1])
+print(aio.run(main()))
+""")
+    assert (done.stdout, done.stderr) == ("5\n", "")

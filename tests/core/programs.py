@@ -19,7 +19,8 @@ def run(text: str, *arguments: str, code: int = 0, **environment: str) -> str:
         text=True,
         timeout=PROGRAM_S,
         check=False,
-        env={**os.environ, **environment},
+        # Buffered, so that what one process prints comes in one piece.
+        env={**os.environ, "PYTHONUNBUFFERED": "", **environment},
     )
     assert done.returncode == code, done.stdout + done.stderr
     assert done.stderr == "", done.stderr

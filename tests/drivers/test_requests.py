@@ -1,4 +1,4 @@
-"""requests and urllib3 under the patch, against the stdlib's http.server in the same process."""
+"""requests, urllib3 and httpx under the patch, against the stdlib's http.server in one process."""
 
 from __future__ import annotations
 
@@ -131,6 +131,30 @@ except requests.Timeout:
 else:
     raise AssertionError("nothing was answered")
 for_ever.set()
+"""
+        + STOP
+    )
+
+
+def test_httpx(run_patched: Callable[..., str]) -> None:
+    pytest.importorskip("httpx", reason="the driver httpx is not installed")
+    run_patched(
+        SERVER
+        + """
+import httpx
+everybody = threading.Barrier(20)
+answer = lambda handler: everybody.wait()
+scheme = "http"
+"""
+        + SERVE
+        + """
+# It asks select.poll whether a connection that it kept is still good.
+with httpx.Client(limits=httpx.Limits(max_connections=20), timeout=60) as client:
+    fetch = lambda n: client.get(f"{url}{n}").text
+    for _ in range(2):
+        clients = [spawn(fetch, n) for n in range(20)]
+        assert [c.wait() for c in clients] == [f"/{n}" for n in range(20)]
+assert faults == []
 """
         + STOP
     )

@@ -31,7 +31,7 @@ class Row:
 
     @property
     def losses_max(self) -> int:
-        """How many of those that pass unpatched may be lost, whatever the version has of them."""
+        """How many of those that pass unpatched the better of the two loses on CPython 3.11."""
         return self.unpatched - self.floor
 
 

@@ -17,8 +17,10 @@ in a green lock, in a patched `time.sleep`.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from greenlet import getcurrent
@@ -161,6 +163,8 @@ class Loop(asyncio.SelectorEventLoop):
 # What asyncio keeps per native thread: running loop, current task, generator hooks.
 _State = tuple[asyncio.AbstractEventLoop | None, "asyncio.Task[Any] | None", Any]
 
+_NOTHING: _State = (None, None, (None, None))
+
 _get_loop = asyncio._get_running_loop  # noqa: SLF001 - there for whoever implements a loop
 _set_loop = asyncio._set_running_loop  # noqa: SLF001
 _get_hooks = sys.get_asyncgen_hooks
@@ -197,6 +201,9 @@ else:
         _set_hooks(*state[2])
 
 
+_threads: weakref.WeakSet[LoopThread[Any]] = weakref.WeakSet()
+
+
 class LoopThread(GreenThread[T_co]):
     """The green thread of one loop: it takes asyncio's state with it when it parks.
 
@@ -206,7 +213,8 @@ class LoopThread(GreenThread[T_co]):
     def __init__(self, fn: Callable[[], T_co], name: str) -> None:
         hub = current_hub()
         super().__init__(hub, fn, (), name)
-        self._state: _State = (None, None, (None, None))
+        self._state = _NOTHING
+        _threads.add(self)
         hub.ready.append(self.switch)
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - greenlet's own
@@ -234,3 +242,15 @@ class LoopThread(GreenThread[T_co]):
         finally:
             self._state = _take()
             _put(outer)
+
+    def forget_loop(self) -> None:
+        """Run no loop any more, in a forked child: asyncio says the same there."""
+        self._state = _NOTHING
+
+
+def _forget_after_fork() -> None:
+    for thread in _threads:
+        thread.forget_loop()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -18,7 +18,7 @@ frames per receive, two per send, and a loop turn per event. Who runs is said at
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* As in poller.py: after one of these a descriptor stays readable for good. */
+/* As in pollbits.py: after one of these a descriptor stays readable for good. */
 #define GONE (EPOLLHUP | EPOLLERR | EPOLLRDHUP | EPOLLPRI)
 #define READABLE (EPOLLIN | GONE)
 #define WRITABLE (EPOLLOUT | EPOLLHUP | EPOLLERR)

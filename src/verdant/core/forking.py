@@ -73,6 +73,9 @@ def renew_in_child() -> None:
         thread.at_end(_end_process)
         hub.alive = 1
     slot.guard = None
+    # Once more, in its first turn: from 3.12 on asyncio's own hook, if it comes after this one,
+    # takes the signals' wake-up away from whoever has it.
+    hub.run_soon(hub.wakeup.hear_signals)
     _take_over(hub, old)
 
 

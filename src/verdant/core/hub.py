@@ -46,6 +46,10 @@ __all__ = ["Hub", "current_hub"]
 IDLE_S_MIN = 0.25
 IDLE_S_MAX = 16.0
 
+# The kernel counts the milliseconds of one wait in 31 bits. A timer that is further away than this
+# is waited for again.
+POLL_S_MAX = 86_400.0
+
 
 class Hub:
     """The scheduler of one native thread. Made by `current_hub()`; users rarely see it."""
@@ -103,6 +107,7 @@ class Hub:
         self.switch = self.greenlet.switch
 
         self.wakeup = Wakeup()
+        self.poller.attach(self.watches)
         self.poller.register(self.wakeup.read_fd)
         hubs.append(self)
 
@@ -181,7 +186,8 @@ class Hub:
         deadline = self.timers.next_deadline()
         if deadline is None:
             return self._idle_s
-        return max(0.0, deadline - self.clock())
+        left_s = deadline - self.clock()
+        return min(left_s, POLL_S_MAX) if left_s > 0 else 0.0
 
     def _examine_idleness(self) -> None:
         # Nothing is ready or due, and nothing came while we waited.

@@ -8,6 +8,7 @@ Not here  what is replaced by what (patcher/table.py).
 
 from __future__ import annotations
 
+import select as _select
 from _queue import SimpleQueue
 from _thread import _local as thread_local
 from _thread import allocate_lock, get_ident, start_new_thread
@@ -19,8 +20,11 @@ __all__ = [
     "SimpleQueue",
     "allocate_lock",
     "close",
+    "epoll",
     "get_ident",
+    "kqueue",
     "monotonic",
+    "poll",
     "read",
     "set_wakeup_fd",
     "sleep",
@@ -28,3 +32,9 @@ __all__ = [
     "thread_local",
     "write",
 ]
+
+# What this platform's kernel has of them; None for the others. A hub polls the kernel: a green twin
+# would wait for the hub that is waiting for it.
+epoll = getattr(_select, "epoll", None)
+poll = getattr(_select, "poll", None)
+kqueue = getattr(_select, "kqueue", None)

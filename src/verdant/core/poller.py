@@ -1,29 +1,47 @@
 """Poller: what the hub asks of the kernel, and which kernel call answers it.
 
-Place     core; hub.py polls, watch.py reads the event bits.
-Promise   every file descriptor is registered once, edge-triggered, for both directions.
-Not here  who waits for a descriptor (watch.py).
+Place     core; hub.py polls. One file per kernel call: poller_epoll.py, poller_kqueue.py,
+          poller_poll.py.
+Promise   every file descriptor is registered once, edge-triggered, for both directions; whichever
+          poller answers, the hub and everything above it behave alike.
+Not here  the event bits (pollbits.py); who waits for a descriptor (watch.py).
 
-Linux's epoll is the only one that the hub is built on so far: with edges the short-read rule
-(watch.py) saves a system call and an exception per message. A level-triggered `poll` would need a
-second hub loop; on a platform without epoll the choice below says so instead of pretending.
+epoll is what Verdant is made for and what is measured. poll works on every POSIX system, at a cost
+per poll that grows with the number of descriptors; the environment variable VERDANT_POLLER, or the
+argument, asks for it by name.
 """
 
 from __future__ import annotations
 
-import select
-from typing import Protocol
+import os
+from typing import TYPE_CHECKING, Protocol
 
-from verdant.errors import VerdantError
+from verdant.core.originals import epoll, kqueue, poll
+from verdant.core.pollbits import GONE, READABLE, WRITABLE
+from verdant.core.poller_epoll import EpollPoller
+from verdant.core.poller_kqueue import KqueuePoller
+from verdant.core.poller_poll import PollPoller
+from verdant.errors import ConfigurationError
 
-__all__ = ["GONE", "READABLE", "WRITABLE", "Poller", "make_poller"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from verdant.core.poller_poll import Interest
+
+__all__ = ["GONE", "READABLE", "WRITABLE", "Poller", "make_poller", "pollers"]
 
 
 class Poller(Protocol):
     """Edge-triggered readiness of file descriptors."""
 
+    def attach(self, watches: Mapping[int, Interest], /) -> None:
+        """Learn, once, where the hub keeps its watches. Only a level-triggered poller looks."""
+
     def register(self, fd: int, /) -> None:
-        """Report every later edge of `fd`, and its present state as the first one."""
+        """Report every later edge of `fd`, and its present state as the first one.
+
+        Raises OSError: EPERM for a regular file, which never blocks; EBADF.
+        """
 
     def unregister(self, fd: int, /) -> None:
         """Forget `fd`; does nothing when it is not known or already closed."""
@@ -35,48 +53,28 @@ class Poller(Protocol):
         """Give the kernel object back."""
 
 
-if hasattr(select, "epoll"):
-    # After one of these the descriptor stays readable for good: data and FIN may come in one edge
-    # and no second one follows. PRI counts too: a receive stops short at TCP's urgent mark.
-    GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP | select.EPOLLPRI
-    READABLE = select.EPOLLIN | GONE
-    WRITABLE = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
-
-    _EDGES = select.EPOLLET | select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLPRI
-
-    # Events taken per system call: enough that a busy hub rarely needs two, small enough that a
-    # list of them stays in the cache.
-    EVENTS_MAX = 1024
-
-    class _Epoll:
-        __slots__ = ("_epoll", "_poll", "_register")
-
-        def __init__(self) -> None:
-            self._epoll = select.epoll()
-            self._poll = self._epoll.poll
-            self._register = self._epoll.register
-
-        def register(self, fd: int, /) -> None:
-            self._register(fd, _EDGES)
-
-        def unregister(self, fd: int, /) -> None:
-            try:
-                self._epoll.unregister(fd)
-            except (OSError, ValueError):
-                # Closed before us, by its owner: the kernel has already dropped it.
-                return
-
-        def poll(self, timeout_s: float | None, /) -> list[tuple[int, int]]:
-            return self._poll(timeout_s, EVENTS_MAX)
-
-        def close(self) -> None:
-            self._epoll.close()
-else:  # pragma: no cover - a platform the tests do not run on
-    GONE = READABLE = WRITABLE = 0
+def pollers() -> dict[str, Callable[[], Poller]]:
+    """The pollers of this platform by name, the best first. Does not park."""
+    found: dict[str, Callable[[], Poller]] = {}
+    if epoll is not None:
+        found["epoll"] = EpollPoller
+    if kqueue is not None:
+        found["kqueue"] = KqueuePoller
+    if poll is not None:
+        found["poll"] = PollPoller
+    return found
 
 
-def make_poller() -> Poller:
-    """A poller for this platform. Raises `VerdantError` where there is none yet."""
-    if hasattr(select, "epoll"):
-        return _Epoll()
-    raise VerdantError("verdant needs epoll: run it on Linux")
+def make_poller(name: str | None = None) -> Poller:
+    """The poller called `name`; by default VERDANT_POLLER's, or this platform's best.
+
+    Raises `ConfigurationError` when this platform has none of that name, or none at all.
+    """
+    known = pollers()
+    name = name or os.environ.get("VERDANT_POLLER") or next(iter(known), "any")
+    if name not in known:
+        raise ConfigurationError(
+            f"this platform has no poller {name!r}: set VERDANT_POLLER to one of"
+            f" {', '.join(known) or 'nothing; verdant needs a POSIX system'}"
+        )
+    return known[name]()

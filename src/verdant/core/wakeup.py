@@ -44,11 +44,18 @@ class Wakeup:
         self._reading: _End | None = _End(reading)
         self._writing: _End | None = _End(writing)
         self.read_fd = reading
+        self.hear_signals()
+
+    def hear_signals(self) -> None:
+        """Let signals make `read_fd` readable, unless somebody else is told of them already."""
+        end = self._writing
+        if end is None:
+            return
         try:
             # A signal then ends the poll, and what its handler made ready runs at once. Raises
             # ValueError outside the main thread, which never sees signals anyway.
-            previous = set_wakeup_fd(writing, warn_on_full_buffer=False)
-            if previous != -1:
+            previous = set_wakeup_fd(end.fd, warn_on_full_buffer=False)
+            if previous not in (-1, end.fd):
                 # Somebody else's: its owner reads it, and handlers still run.
                 set_wakeup_fd(previous)
         except ValueError:

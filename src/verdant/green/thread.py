@@ -311,16 +311,16 @@ class Unraisable(NamedTuple):
 
 
 def _say_unraisable(exc: BaseException, function: Callable[..., object]) -> None:
-    said = Unraisable(
-        type(exc), exc, exc.__traceback__, "Exception ignored in thread started by", function
-    )
+    message = "Exception ignored in thread started by"
+    if sys.version_info >= (3, 13):
+        said = Unraisable(type(exc), exc, exc.__traceback__, f"{message} {function!r}", None)
+    else:
+        said = Unraisable(type(exc), exc, exc.__traceback__, message, function)
     if sys.unraisablehook is not sys.__unraisablehook__:
         sys.unraisablehook(cast("sys.UnraisableHookArgs", said))
     elif sys.stderr is not None:
         # The interpreter's own takes a type that nobody else can make. It writes the same.
-        sys.stderr.write(
-            f"{said.err_msg}: {function!r}\n{''.join(traceback.format_exception(exc))}"
-        )
+        sys.stderr.write(f"{message}: {function!r}\n{''.join(traceback.format_exception(exc))}")
 
 
 def start_new_thread(
@@ -348,10 +348,11 @@ def start_new_thread(
 class ThreadHandle:
     """As `_thread._ThreadHandle` (from 3.13): what `Thread.join()` waits for."""
 
-    __slots__ = ("_done", "ident")
+    __slots__ = ("_done", "_started", "ident")
 
     def __init__(self) -> None:
         self.ident: int | None = None
+        self._started = False
         # Held until the thread has ended.
         self._done = Lock()
         self._done.acquire()
@@ -361,15 +362,26 @@ class ThreadHandle:
         return not self._done.locked()
 
     def _set_done(self) -> None:
+        self._check_started()
         if self._done.locked():
             self._done.release()
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until its thread has ended, or for `timeout` seconds. Parks."""
+        self._check_started()
         if self.ident == get_ident() and not self.is_done():
             raise RuntimeError("Cannot join current thread")
         if self._done.acquire(True, -1 if timeout is None or timeout < 0 else timeout):
             self._done.release()
+
+    def _start(self) -> None:
+        if self._started:
+            raise RuntimeError("thread already started")
+        self._started = True
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise RuntimeError("thread not started")
 
 
 # Handles of the threads that the program's end waits for.
@@ -381,6 +393,7 @@ def start_joinable_thread(
 ) -> ThreadHandle:
     """As `_thread.start_joinable_thread` (from 3.13). Does not park."""
     handle = ThreadHandle() if handle is None else handle
+    handle._start()  # noqa: SLF001 - ours
     if not daemon:
         _handles.add(handle)
 

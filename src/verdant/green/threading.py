@@ -158,6 +158,9 @@ def dummy_thread_class(threading: Any) -> type:  # noqa: ANN401 - the module, or
 
 DummyThread = dummy_thread_class(_stdlib)
 
+# A thread's repr begins with it, and the stdlib's says this.
+DummyThread.__name__ = "_DummyThread"
+
 # From 3.13 the stdlib keeps the last stand-in of each thread in such a `local`, to remove it when
 # the thread ends. With a native one, every green thread would remove the one before.
 dummy_tracker = local()

@@ -8,7 +8,6 @@ Not here  which names (table.py); what was made or imported before (locks.py, ch
 
 from __future__ import annotations
 
-import select as _select
 import signal as _signal
 import threading
 import warnings
@@ -28,14 +27,9 @@ __all__ = [
     "PatchError",
     "is_patched",
     "monkey_patch",
-    "native_select",
     "original",
     "originals_of",
 ]
-
-# A copy of the module as it was: for the hub.
-native_select = ModuleType("select")
-vars(native_select).update(vars(_select))
 
 # From warnings.warn() up to the caller of monkey_patch(), whom a warning should name.
 _STACK_LEVEL = 4

@@ -96,9 +96,6 @@ TABLE: tuple[Row, ...] = (
     *_rows("select", "selectors:SelectSelector", "selectors", {"_select": "select_method"}),
     *_rows("select", "selectors:PollSelector", "select", {"_selector_cls": "poll"}),
     *_rows("select", "selectors:EpollSelector", "select", {"_selector_cls": "epoll"}),
-    # The hub makes its own poller from this module whenever a native thread gets a hub. It must
-    # stay the kernel's: a green one would wait for the hub that is waiting for it.
-    Row("select", "verdant.core.poller", "select", "verdant.patcher.installer:native_select"),
     *_rows("socket", "socket", "socket", {"socket": "socket"}),
     *_rows(
         "socket",
