@@ -47,9 +47,7 @@ def test_what_a_peer_has_is_here_or_has_its_reason(row: list[str]) -> None:
         assert len(remark) > 30, row
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(re.findall(r"`(verdant(?:\.\w+)+)", PARITY + ANSWERS)))
-)
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(verdant(?:\.\w+)+)", PARITY + ANSWERS))))
 def test_every_name_is_there(name: str) -> None:
     module, _, attribute = name.rpartition(".")
     found = __import__(module, fromlist=[attribute])
