@@ -56,7 +56,8 @@ class _Log:
         self._ready = ready
         self.lines: list[str] = []
         self.said = threading.Event()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -99,6 +100,8 @@ def running(
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+            # It has to be done with the pipe before that is closed.
+            log.reader.join(STOP_S)
 
 
 @contextmanager
