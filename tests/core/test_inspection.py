@@ -59,7 +59,8 @@ def test_a_dump_tells_of_every_thread_what_it_waits_for() -> None:
     threads = {name: spawn(fn, name=name) for name, fn in waits.items()}
     sleep(0)
     unbegun = spawn(sleep, name="unbegun")
-    text = dump()
+    # Native threads that other tests have left idle may have hubs of their own.
+    text = dump().partition(" (this one)")[2].partition("\nnative thread ")[0]
     try:
         assert "'main' runs at" in text
         assert "test_a_dump_tells" in part_of(text, "main")
