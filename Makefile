@@ -48,6 +48,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/request_cost.py
 	$(BIN)/python benchmarks/proxy_cost.py
 	$(BIN)/python benchmarks/wsgi_cost.py
+	$(BIN)/python benchmarks/primitives_cost.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
