@@ -168,7 +168,7 @@ def test_green_pool_and_pool(tmp_path: Path) -> None:
 
 
 def test_listen_and_serve() -> None:
-    with serving("front_door.py") as address, ExitStack() as stack:
+    with ExitStack() as stack, serving("front_door.py") as address:
         clients = [
             stack.enter_context(socket.create_connection(address, PROGRAM_S)) for _ in range(200)
         ]
@@ -178,17 +178,16 @@ def test_listen_and_serve() -> None:
         for number, client in enumerate(clients):
             with client.makefile("rb") as lines:
                 assert lines.readline() == b"HELLO %d\n" % number
-        stack.close()
 
 
 def test_wsgi_server() -> None:
-    with serving("management.py") as address:
+    with ExitStack() as stack, serving("management.py") as address:
         connection = http.client.HTTPConnection(*address, timeout=PROGRAM_S)
+        stack.callback(connection.close)
         counts = []
         for method, path in (("POST", "/a.example"), ("POST", "/a.example"), ("GET", "/")):
             connection.request(method, path)
             answer = connection.getresponse()
             assert answer.status == 200
             counts.append(json.loads(answer.read()))
-        connection.close()
         assert counts == [{"a.example": 1}, {"a.example": 2}, {"a.example": 2}]
