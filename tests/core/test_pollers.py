@@ -336,8 +336,7 @@ def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
             break
 
 
-ROOMS = ["core/test_runtime.py", "core/test_hub.py", "core/test_watch.py", "core/test_forking.py"]
-ROOMS += ["sync", "green", "net", "zmq"]
+ROOMS = ["core/test_runtime.py", "core/test_watch.py", "green/test_socket.py", "zmq"]
 
 
 @pytest.mark.parametrize(
