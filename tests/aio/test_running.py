@@ -231,6 +231,7 @@ sleep(0.01)
 CTRL_C = """
 import asyncio, os, signal, sys, time
 from verdant import aio, sleep, spawn
+from verdant.green import signal as green_signal
 patched = {patched}
 if patched:
     from verdant import monkey_patch
@@ -250,7 +251,7 @@ try:
     print(aio.run(program()))
 except KeyboardInterrupt:
     print("interrupted")
-assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert signal.getsignal(signal.SIGINT) is green_signal.default_int_handler
 """
 
 

@@ -30,7 +30,7 @@ frames per receive, two per send, and a loop turn per event. Who runs is said at
 static char buffer[BUFFER_BYTES];
 
 static PyObject *str_scheduled, *str_switch, *str_wait_readable, *str_wait_writable;
-static PyObject *str_rouse_readers, *str_rouse_writers, *str_leave_readers, *str_leave_writers;
+static PyObject *str_more_readers, *str_more_writers, *str_leave_readers, *str_leave_writers;
 
 typedef struct {
     PyObject_HEAD
@@ -104,17 +104,20 @@ has_line(PyObject *line)
     return is_nobody(line) ? 0 : PyObject_IsTrue(line);
 }
 
-/* Wait as `wait_readable()` or `wait_writable()` does, which is called where there is a line. */
+/* Wait as `wait_readable()` or `wait_writable()` does, which is called where there is a line. Who
+   waits `again` goes to its head. */
 static int
-wait_for(Watch *watch, PyObject **slot, PyObject *line, PyObject *str_wait, PyObject *str_leave)
+wait_for(Watch *watch, PyObject **slot, PyObject *line, PyObject *str_wait, PyObject *str_leave,
+         int again)
 {
     if (fail_closed(watch) < 0)
         return -1;
-    int queued = is_nobody(*slot) ? has_line(line) : 1;
+    int queued = !is_nobody(*slot) ? 1 : again ? 0 : has_line(line);
     if (queued < 0)
         return -1;
     if (queued) {
-        PyObject *waited = PyObject_CallMethodNoArgs((PyObject *)watch, str_wait);
+        PyObject *waited = PyObject_CallMethodObjArgs((PyObject *)watch, str_wait, Py_None,
+                                                      again ? Py_True : Py_False, NULL);
         Py_XDECREF(waited);
         return waited == NULL ? -1 : 0;
     }
@@ -152,11 +155,14 @@ watch_read(PyObject *self, PyObject *argument)
             PyErr_SetString(PyExc_ValueError, "negative buffersize in recv");
         return NULL;
     }
+    int again = 0;
     for (;;) {
-        if (!watch->readable &&
-            wait_for(watch, &watch->reader, watch->more_readers, str_wait_readable,
-                     str_leave_readers) < 0)
-            return NULL;
+        if (!watch->readable) {
+            if (wait_for(watch, &watch->reader, watch->more_readers, str_wait_readable,
+                         str_leave_readers, again) < 0)
+                return NULL;
+            again = 1;
+        }
         if (fail_closed(watch) < 0)
             return NULL;
         Py_ssize_t got = 0;
@@ -187,6 +193,7 @@ watch_write_all(PyObject *self, PyObject *argument)
     if (PyObject_GetBuffer(argument, &data, PyBUF_SIMPLE) < 0)
         return NULL;
     Py_ssize_t sent = 0;
+    int again = 0;
     while (sent < data.len) {
         if (fail_closed(watch) < 0)
             goto failed;
@@ -197,8 +204,9 @@ watch_write_all(PyObject *self, PyObject *argument)
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             if (wait_for(watch, &watch->writer, watch->more_writers, str_wait_writable,
-                         str_leave_writers) < 0)
+                         str_leave_writers, again) < 0)
                 goto failed;
+            again = 1;
         }
         else if (errno != EINTR) {
             PyErr_SetFromErrno(PyExc_OSError);
@@ -313,9 +321,9 @@ is_plain(PyObject *waiter)
     return plain;
 }
 
-/* Let the first waiter of one direction run. In the hub, which goes on when the waiter parks. */
+/* Let the waiters of one direction run in their order. In the hub, which goes on when one parks. */
 static int
-wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
+wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_more)
 {
     PyObject *waiter = *slot;
     if (is_nobody(waiter))
@@ -331,7 +339,7 @@ wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
     int queued = has_line(*line);
     if (queued <= 0)
         return queued;
-    result = PyObject_CallMethodNoArgs((PyObject *)watch, str_rouse);
+    result = PyObject_CallMethodNoArgs((PyObject *)watch, str_more);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -345,11 +353,11 @@ deliver_one(Watch *watch, long event, Py_ssize_t turn)
         watch->readable = 1;
         if (event & GONE)
             watch->gone = 1;
-        if (wake(watch, &watch->reader, &watch->more_readers, str_rouse_readers) < 0)
+        if (wake(watch, &watch->reader, &watch->more_readers, str_more_readers) < 0)
             return -1;
     }
     if (event & WRITABLE)
-        return wake(watch, &watch->writer, &watch->more_writers, str_rouse_writers);
+        return wake(watch, &watch->writer, &watch->more_writers, str_more_writers);
     return 0;
 }
 
@@ -419,8 +427,8 @@ PyInit__speedups(void)
     if (intern(&str_scheduled, "scheduled") < 0 || intern(&str_switch, "switch") < 0 ||
         intern(&str_wait_readable, "wait_readable") < 0 ||
         intern(&str_wait_writable, "wait_writable") < 0 ||
-        intern(&str_rouse_readers, "rouse_readers") < 0 ||
-        intern(&str_rouse_writers, "rouse_writers") < 0 ||
+        intern(&str_more_readers, "serve_more_readers") < 0 ||
+        intern(&str_more_writers, "serve_more_writers") < 0 ||
         intern(&str_leave_readers, "_leave_readers") < 0 ||
         intern(&str_leave_writers, "_leave_writers") < 0)
         return NULL;

@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from verdant.core.ctrl_c import take_over_ctrl_c
 from verdant.core.current import hubs, slot
 from verdant.core.deadlock import find_deadlock
 from verdant.core.loops import deliver
 from verdant.core.originals import get_ident, monotonic
+from verdant.core.pollbits import IN, OUT
 from verdant.core.poller import Poller, make_poller
 from verdant.core.timers import Timer, Timers
 from verdant.core.wakeup import Wakeup
@@ -59,6 +61,7 @@ class Hub:
         "_idle_s",
         "alive",
         "clock",
+        "ctrl_c",
         "greenlet",
         "main",
         "overdue",
@@ -91,6 +94,8 @@ class Hub:
         self.turns = 0
         # Green threads that were made and have not ended.
         self.alive = 0
+        # On its way to the main program (ctrl_c.py).
+        self.ctrl_c: KeyboardInterrupt | None = None
         self._foreign: deque[Callable[[], object]] = deque()
         self._idle_s = IDLE_S_MIN
 
@@ -146,8 +151,8 @@ class Hub:
                 # The native thread ends, see _Guard.
                 return
             except BaseException as exc:  # noqa: BLE001 - handed on, below
-                # Only a signal handler raises here (Ctrl-C while the hub polls or dispatches), or
-                # a callback that broke its promise. Either is the main program's to hear of. The
+                # Only a signal handler raises here (a second Ctrl-C, or the program's own handler),
+                # or a callback that broke its promise. Either is the main program's to hear of. The
                 # events in hand are lost with it, so every waiter looks for itself.
                 self.interrupt(self.main, exc)
                 self._rouse_everyone()
@@ -236,10 +241,12 @@ class Hub:
             thread.throw(exc)
 
     def _rouse_everyone(self) -> None:
-        for watch in list(self.watches.values()):
-            watch.readable = True
-            watch.rouse_readers()
-            watch.rouse_writers()
+        events = []
+        for fd, watch in list(self.watches.items()):
+            watch.close_ranks()
+            events.append((fd, IN | OUT))
+        # As if each had an edge; no watch was born in a poll of this number.
+        self.run_soon(deliver, events, self.watches, -1, self.wakeup.read_fd)
         self._take_foreign()
 
 
@@ -269,4 +276,5 @@ def current_hub() -> Hub:
     except AttributeError:
         hub = slot.hub = Hub()
         slot.guard = _Guard(hub)
+        take_over_ctrl_c()
         return hub

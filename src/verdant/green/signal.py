@@ -4,8 +4,7 @@ Place     green, on the hub. Plain handlers set with the stdlib's `signal.signal
           a signal ends the hub's wait and its handler runs at once, but wherever the program
           happens to be, so it must not wait for anything.
 Promise   a function given to `on_signal` may wait: it runs in a green thread of its own, soon.
-          Ctrl-C is the main program's, as in the stdlib it is the main thread's.
-Not here  what a program does on which signal (cli/).
+Not here  what Ctrl-C means (core/ctrl_c.py), and what a program does on which signal (cli/).
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ from __future__ import annotations
 import signal as _stdlib
 from typing import TYPE_CHECKING, Any
 
-from greenlet import getcurrent
-
-from verdant.core import Hub, current_hub, slot, spawn
+from verdant.core import current_hub, default_int_handler, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,27 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["default_int_handler", "on_signal"]
 
 _signal = _stdlib.signal
-
-
-def default_int_handler(signalnum: int, frame: FrameType | None, /) -> None:
-    """As `signal.default_int_handler`: KeyboardInterrupt in the main program, wherever it waits.
-
-    The signal finds whichever green thread happens to run, whose business Ctrl-C is not: a
-    `threading.Thread` would report it as its own failure and go on. A second one that finds the
-    first still not raised is raised on the spot, so that a green thread which never waits can be
-    stopped.
-    """
-    hub: Hub | None = getattr(slot, "hub", None)
-    if hub is not None:
-        main = hub.main
-        # An object to compare: the main program's greenlet is no GreenThread.
-        running: object = getcurrent()
-        if running is not main and running is not hub.greenlet:
-            pending = main.interrupts or ()
-            if not main.dead and not any(type(exc) is KeyboardInterrupt for exc in pending):
-                hub.interrupt(main, KeyboardInterrupt())
-                return
-    raise KeyboardInterrupt
 
 
 def on_signal(signum: int, fn: Callable[[], object]) -> Any:  # noqa: ANN401 - the stdlib's own
