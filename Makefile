@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test test-stdlib check bench clean test-deps
+.PHONY: up test test-stdlib test-pythons check bench clean test-deps
 .DEFAULT_GOAL := up
 
 # The run-time install: what an operator needs.
@@ -39,6 +39,10 @@ test: check
 test-stdlib: $(VENV)/.installed-dev
 	PYTHONPATH=tests $(BIN)/python -m stdlib
 
+# The runtime's tests on every other CPython that this machine has, each in a venv of its own.
+test-pythons: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m pythons
+
 # Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
 test-deps:
 	apt-get update -qq
@@ -51,5 +55,5 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/primitives_cost.py
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-3.* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,7 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# In its debug mode asyncio warns of every step that takes longer than 0.1 s: on a busy machine, of
+# any.
 HEAD = """
+import logging
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 import asyncio, os, socket, subprocess, sys, threading, time
 from verdant import Event, TimedOut, aio
 """
