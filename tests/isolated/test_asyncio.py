@@ -120,8 +120,11 @@ async def main():
             sleep(0)
         counted.set()
     counted = threading.Event()
+    # Else one thread may be through with two calls before another has begun.
+    all_three = threading.Barrier(3)
     def blocks():
         assert counted.wait(20)
+        all_three.wait(20)
         native_sleep(0.001)
         time.sleep(0.001)
         return get_ident(), number.get()
