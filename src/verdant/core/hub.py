@@ -212,11 +212,14 @@ class Hub:
             self._deliver_interrupts()
 
     def _take_foreign(self) -> None:
-        self.wakeup.drain()
+        signalled = self.wakeup.drain()
         # Read first, take second: what is appended in between has written its byte again.
         foreign = self._foreign
         while foreign:
             self.ready.append(foreign.popleft())
+        if signalled:
+            # Behind what the signal's handler has asked for.
+            self.ready.extend(self.wakeup.listeners)
 
     def interrupt(self, thread: Parkable, exc: BaseException) -> None:
         """Raise `exc` in `thread` as soon as it is parked (at once when it is parked now)."""
