@@ -48,7 +48,7 @@ class Wakeup:
         self._reading: _End | None = _End(reading)
         self._writing: _End | None = _End(writing)
         self.read_fd = reading
-        # Called by the hub after a signal whose handler is written in Python, which has run by then.
+        # Called by the hub after a signal with a handler written in Python, which has run by then.
         self.listeners: list[Callable[[], object]] = []
         self.hear_signals()
 
