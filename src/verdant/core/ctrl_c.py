@@ -62,7 +62,11 @@ def _main_computes(hub: Hub, frame: FrameType | None) -> bool:
     # Objects to compare: the main program's greenlet is no GreenThread. It may have made greenlets
     # of its own, whose waits are not for the hub.
     main: object = hub.main
-    current: greenlet | None = getcurrent()
+    try:
+        current: greenlet | None = getcurrent()
+    except RuntimeError:
+        # The interpreter is ending: greenlets are no more, and main will wait for nothing.
+        return True
     while current is not None and current is not hub.greenlet:
         if current is main:
             return True
