@@ -8,10 +8,11 @@ Promise   one line per interpreter; exit status 0 when all of them passed, 1 whe
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from pythons.interpreters import VERSIONS, others
-from pythons.rooms import run_rooms
+from pythons.rooms import AT_ONCE, run_rooms
 
 
 def main(versions: list[str]) -> int:
@@ -22,12 +23,13 @@ def main(versions: list[str]) -> int:
         say(f"no other CPython of {', '.join(VERSIONS)} in the path or under pyenv")
         return 1
     failed = False
-    for interpreter in found:
-        report = run_rooms(interpreter)
-        say(f"CPython {interpreter.version}: {report.summary} ({report.seconds:.0f} s in all)")
-        if not report.passed:
-            failed = True
-            say(report.output[-20_000:])
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for report in pool.map(run_rooms, found):
+            version = report.interpreter.version
+            say(f"CPython {version}: {report.summary} ({report.seconds:.0f} s in all)")
+            if not report.passed:
+                failed = True
+                say(report.output[-20_000:])
     return 1 if failed else 0
 
 

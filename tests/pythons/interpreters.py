@@ -1,9 +1,9 @@
 """Interpreters: the other versions of CPython on this machine, each with an environment of its own.
 
 Place     tests/pythons; __main__.py and test_other_interpreters.py ask it.
-Promise   an environment stands in the repository's root as `.venv-3.12`, holds this checkout with
-          all it needs (the accelerator is built), and is made anew only when what it was made from
-          has changed.
+Promise   an environment stands in the repository's root (`.venv-3.12`) and holds this checkout with
+          all it needs, the accelerator built. It is brought up to date when what it was made from
+          has changed. One at a time: they are built in the same folder.
 Not here  what is run in it (rooms.py).
 """
 
@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ INSTALL_S = 900
 
 # An environment is as old as the newest of these: its dependencies, and the accelerator's source.
 _SOURCES = ("pyproject.toml", "setup.py", "src/verdant/core/_speedups.c")
+
+_building = threading.Lock()
 
 
 class NotInstalled(Exception):
@@ -48,6 +51,10 @@ class Interpreter:
 
     def prepare(self) -> None:
         """Make the environment, unless it is up to date. Raises `NotInstalled`. Blocks."""
+        with _building:
+            self._prepare()
+
+    def _prepare(self) -> None:
         home = self.python.parents[1]
         stamp = home / ".installed-dev"
         newest = max((ROOT / name).stat().st_mtime for name in _SOURCES)
@@ -58,15 +65,18 @@ class Interpreter:
             [str(self.program), "-m", "venv", str(home)],
             [*pip, "--editable", ".[all,dev]"],
         ):
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env=clean_environment(),
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_S,
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env=clean_environment(),
+                    capture_output=True,
+                    text=True,
+                    timeout=INSTALL_S,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as exc:
+                raise NotInstalled(f"{exc}: no network?") from None
             if done.returncode:
                 raise NotInstalled((done.stdout + done.stderr)[-2000:])
         stamp.touch()

@@ -7,6 +7,9 @@ Not here  CPython's own tests (tests/stdlib, to be run there by hand); whole flo
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -17,7 +20,10 @@ from pythons.interpreters import ROOT, NotInstalled, clean_environment
 if TYPE_CHECKING:
     from pythons.interpreters import Interpreter
 
-__all__ = ["ROOMS", "Report", "run_rooms"]
+__all__ = ["AT_ONCE", "ROOMS", "Report", "run_rooms"]
+
+# Interpreters that run side by side: two cores are what a small machine has.
+AT_ONCE = 2
 
 # What stands on the interpreter and its standard library: the hub, the twins, the patch, asyncio,
 # and the protocols that are built on their sockets.
@@ -60,31 +66,34 @@ def run_rooms(interpreter: Interpreter) -> Report:
     except NotInstalled as exc:
         took_s = time.monotonic() - started
         return Report(interpreter, False, "could not be installed", str(exc), took_s, False)
-    try:
-        done = subprocess.run(
-            [
-                *(str(interpreter.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-                *(f"tests/{room}" for room in ROOMS),
-            ],
-            cwd=ROOT,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=ROOMS_S_MAX,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as exc:
-        output = exc.output.decode(errors="replace") if isinstance(exc.output, bytes) else ""
-        return Report(
-            interpreter,
-            False,
-            f"did not end within {ROOMS_S_MAX} s",
-            output,
-            time.monotonic() - started,
-        )
-    lines = done.stdout.strip().splitlines() or ["printed nothing"]
-    return Report(
-        interpreter, done.returncode == 0, lines[-1], done.stdout, time.monotonic() - started
+    command = [
+        *(str(interpreter.python), "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *(f"tests/{room}" for room in ROOMS),
+    ]
+    child = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
+    try:
+        output, _ = child.communicate(timeout=ROOMS_S_MAX)
+        summary = (output.strip().splitlines() or ["printed nothing"])[-1]
+    except subprocess.TimeoutExpired:
+        _end(child)
+        output, _ = child.communicate()
+        summary = f"did not end within {ROOMS_S_MAX} s"
+    finally:
+        _end(child)
+    return Report(interpreter, child.returncode == 0, summary, output, time.monotonic() - started)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    # With what its tests have started.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
