@@ -28,7 +28,7 @@ VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 INSTALL_S = 900
 
 # An environment is as old as the newest of these: its dependencies, and the accelerator's source.
-_SOURCES = ("pyproject.toml", "setup.py", "src/verdant/core/_speedups.c")
+_SOURCES = ("pyproject.toml", "setup.py", "src/verdant/core/_speedups*.[ch]")
 
 _building = threading.Lock()
 
@@ -57,7 +57,7 @@ class Interpreter:
     def _prepare(self) -> None:
         home = self.python.parents[1]
         stamp = home / ".installed-dev"
-        newest = max((ROOT / name).stat().st_mtime for name in _SOURCES)
+        newest = max(file.stat().st_mtime for name in _SOURCES for file in ROOT.glob(name))
         if stamp.exists() and stamp.stat().st_mtime >= newest:
             return
         pip = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

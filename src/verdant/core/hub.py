@@ -13,13 +13,13 @@ Not here  sockets (green/); what a wait means (parking.py, watch.py); whether an
 
 Why direct switches: loops.py calls `waiter.switch()` itself. A callback object per event,
 or a watcher that is started and stopped per wait, is what the peers pay for in every message.
+A thread that parks hands over to the next ready one without passing through the hub (`leave`).
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -27,7 +27,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from verdant.core.ctrl_c import take_over_ctrl_c
 from verdant.core.current import hubs, slot
 from verdant.core.deadlock import find_deadlock
-from verdant.core.loops import deliver
+from verdant.core.loops import HubLoops, deliver, keep_chunks
 from verdant.core.originals import get_ident, monotonic
 from verdant.core.pollbits import IN, OUT
 from verdant.core.poller import Poller, make_poller
@@ -37,6 +37,7 @@ from verdant.core.wakeup import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from verdant.core.loops import Runnable
     from verdant.core.parking import Parkable
     from verdant.core.watch import FdWatch
 
@@ -53,7 +54,20 @@ IDLE_S_MAX = 16.0
 POLL_S_MAX = 86_400.0
 
 
-class Hub:
+class _Call:
+    # Stands among the ready threads, for a function that runs in the hub.
+
+    __slots__ = ("_args", "_fn")
+
+    def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._fn = fn
+        self._args = args
+
+    def switch(self) -> None:
+        self._fn(*self._args)
+
+
+class Hub(HubLoops):
     """The scheduler of one native thread. Made by `current_hub()`; users rarely see it."""
 
     __slots__ = (
@@ -62,12 +76,9 @@ class Hub:
         "alive",
         "clock",
         "ctrl_c",
-        "greenlet",
         "main",
         "overdue",
         "poller",
-        "ready",
-        "switch",
         "thread_ident",
         "timers",
         "turns",
@@ -84,7 +95,8 @@ class Hub:
         self.poller = poller if poller is not None else make_poller()
         self.clock = clock
         self.thread_ident = get_ident()
-        self.ready: deque[Callable[[], object]] = deque()
+        self.ready: deque[Runnable] = deque()
+        self.batch = 0
         self.timers = Timers()
         self.watches: dict[int, FdWatch] = {}
         # Threads with an interrupt that waits for them to be parked.
@@ -96,9 +108,10 @@ class Hub:
         self.alive = 0
         # On its way to the main program (ctrl_c.py).
         self.ctrl_c: KeyboardInterrupt | None = None
-        self._foreign: deque[Callable[[], object]] = deque()
+        self._foreign: deque[Runnable] = deque()
         self._idle_s = IDLE_S_MIN
 
+        keep_chunks()
         root = getcurrent()
         while root.parent is not None:
             root = root.parent
@@ -109,7 +122,6 @@ class Hub:
             main = cast("Parkable", root)
         self.main = main
         self.greenlet = greenlet(self._run, root)
-        self.switch = self.greenlet.switch
 
         self.wakeup = Wakeup()
         self.poller.attach(self.watches)
@@ -118,15 +130,23 @@ class Hub:
 
     def run_soon(self, fn: Callable[..., object], *args: object) -> None:
         """Call `fn(*args)` in the hub on its next turn. It must not park. From this thread only."""
-        self.ready.append(partial(fn, *args))
+        self.ready.append(_Call(fn, args))
 
     def run_soon_threadsafe(self, fn: Callable[..., object], *args: object) -> None:
         """Call `fn(*args)` in the hub soon; from any native thread. `fn` must not park.
 
         Does nothing once the hub's native thread has ended.
         """
-        self._foreign.append(partial(fn, *args))
+        self._foreign.append(_Call(fn, args))
         self.wakeup.wake()
+
+    def make_ready(self, thread: Parkable) -> None:
+        """Let a parked thread of this hub run soon. From any native thread."""
+        if getattr(slot, "hub", None) is self:
+            self.ready.append(thread)
+        else:
+            self._foreign.append(thread)
+            self.wakeup.wake()
 
     def run_later(self, delay_s: float, fn: Callable[..., object], *args: object) -> Timer:
         """Call `fn(*args)` in the hub after `delay_s` seconds. It must not park."""
@@ -166,10 +186,8 @@ class Hub:
         wake_fd = self.wakeup.read_fd
         turn = self.turns
         while True:
-            # Only those that are ready now: one that makes itself ready again must not keep the
-            # sockets from being polled.
-            for _ in range(len(ready)):
-                ready.popleft()()
+            if ready:
+                self.run_ready()
             if self.overdue:
                 self._deliver_interrupts()
             if heap:
@@ -219,7 +237,8 @@ class Hub:
             self.ready.append(foreign.popleft())
         if signalled:
             # Behind what the signal's handler has asked for.
-            self.ready.extend(self.wakeup.listeners)
+            for tell in self.wakeup.listeners:
+                self.run_soon(tell)
 
     def interrupt(self, thread: Parkable, exc: BaseException) -> None:
         """Raise `exc` in `thread` as soon as it is parked (at once when it is parked now)."""

@@ -49,7 +49,6 @@ class FdWatch(WatchLoops):
 
     def __init__(self, hub: Hub, fd: int) -> None:
         self.hub = hub
-        self.hub_greenlet = hub.greenlet
         self.fd = fd
         # Its generation: the hub's poll after which it was made.
         self.born = hub.turns
@@ -81,7 +80,7 @@ class FdWatch(WatchLoops):
         self.reader = me
         try:
             # Woken by the hub's event loop, or by rouse_readers().
-            self.hub.switch()
+            self.hub.leave()
         except BaseException:
             self._leave_readers(me)
             raise
@@ -108,7 +107,7 @@ class FdWatch(WatchLoops):
         self.writer = me
         try:
             # Woken by the hub's event loop, or by rouse_writers().
-            self.hub.switch()
+            self.hub.leave()
         except BaseException:
             self._leave_writers(me)
             raise
