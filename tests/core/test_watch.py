@@ -294,6 +294,36 @@ def test_messages_of_three_writers_come_whole_and_in_order(pipe: tuple[int, int]
     watch.close()
 
 
+class Bomb:
+    """Stands in a watch as a callback would that breaks its promise."""
+
+    def switch(self) -> None:
+        raise KeyError("broken")
+
+
+def test_events_that_an_exception_in_the_hub_has_cost_are_made_up_for(
+    pipe: tuple[int, int],
+) -> None:
+    other = os.pipe2(os.O_NONBLOCK)
+    broken, watch = watch_fd(pipe[0]), watch_fd(other[0])
+    got: list[tuple[int, bytes]] = []
+    threads = [spawn(lambda n=n: got.append((n, read_one(watch)))) for n in range(3)]
+    sleep(0)
+    broken.reader = Bomb()  # type: ignore[assignment]
+    # Reported in this order, in one poll, so the second is lost with the exception.
+    os.write(pipe[1], b"x")
+    os.write(other[1], b"abc")
+    with pytest.raises(KeyError, match="broken"):
+        sleep(30)
+    for thread in threads:
+        assert thread.join(10)
+    assert got == [(0, b"a"), (1, b"b"), (2, b"c")]
+    for each in (broken, watch):
+        each.close()
+    for fd in other:
+        os.close(fd)
+
+
 STEP = st.sampled_from(["wait", "wait briefly", "cancel", "write", "turn"])
 
 
