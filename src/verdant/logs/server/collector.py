@@ -107,7 +107,15 @@ class Collector:
             for frame in self._pull.recv_multipart():
                 for line in frame.split(b"\n"):
                     if line.strip():
-                        self._plain.put(plain_record(line))
+                        self._take_plain(line)
+
+    def _take_plain(self, line: bytes) -> None:
+        try:
+            self._plain.put(plain_record(line))
+        except (ValueError, RecursionError) as exc:
+            # JSON that is no line: nested beyond use, a number of thousands of digits.
+            self.rejected += 1
+            _log.warning("a plain client's line cannot be stored: %s", exc)
 
     def _gather_plain(self) -> None:
         while True:
