@@ -49,7 +49,8 @@ _log = logging.getLogger("verdant.zmq")
 class PumpStatistics:
     """Messages and bytes from front to back (`forth`) and from back to front (`back`).
 
-    `dropped`: those that had nowhere to go, such as an answer to a client that left.
+    `dropped`: those that had nowhere to go, such as an answer to a client that left. `in_hand`:
+    received, and waiting for room on the other side or for `resume`; one per direction at most.
     """
 
     forth: int
@@ -57,6 +58,7 @@ class PumpStatistics:
     back: int
     back_bytes: int
     dropped: int
+    in_hand: int
     paused: bool
 
 
@@ -77,6 +79,7 @@ class Pump:
         self._control = control
         self._name = name
         self._counts = {"forth": 0, "forth_bytes": 0, "back": 0, "back_bytes": 0, "dropped": 0}
+        self._in_hand = 0
         self._open = Event()
         self._open.set()
         self._ended = Event()
@@ -130,7 +133,7 @@ class Pump:
 
     def statistics(self) -> PumpStatistics:
         """What went through so far. Does not park."""
-        return PumpStatistics(**self._counts, paused=not self._open.is_set())
+        return PumpStatistics(**self._counts, in_hand=self._in_hand, paused=not self._open.is_set())
 
     def _move(self, way: str, source: Socket, target: Socket) -> None:
         while True:
@@ -140,6 +143,7 @@ class Pump:
                 # The socket was closed under us, or its context.
                 return
             size = sum(map(len, parts))
+            self._in_hand += 1
             try:
                 # Looked at with the message in hand: a receive that waits cannot be paused.
                 self._open.wait()
@@ -154,6 +158,8 @@ class Pump:
             except BaseException:
                 self._let_go(way, target, parts, size)
                 raise
+            finally:
+                self._in_hand -= 1
             self._counts[way] += 1
             self._counts[f"{way}_bytes"] += size
 
