@@ -19,6 +19,7 @@ from verdant.zmq.gate import Gate
 from verdant.zmq.security import (
     ANY_KEY,
     BadFrames,
+    Complaints,
     FrameLimits,
     KeyPair,
     check_frames,
@@ -240,6 +241,17 @@ def test_a_program_that_forgets_to_close_a_guarded_port_still_ends() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
     assert done.returncode == 0
+
+
+def test_complaints_are_counted_and_told_in_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    complaints = Complaints("a port refused")
+    for number in range(1000):
+        complaints.note(f"reason {number}")
+    assert complaints.count == 1000
+    # The first at once; the others would take ten seconds.
+    assert [record.getMessage() for record in caplog.records] == [
+        "a port refused (1 times, 1 in all): reason 0"
+    ]
 
 
 # Pure parts.

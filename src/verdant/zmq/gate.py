@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from verdant.core import monotonic, run_in_worker
+from verdant.zmq.complaints import Complaints
 from verdant.zmq.errors import BadKeyFile
 from verdant.zmq.keys import PUBLIC_SUFFIX, allowed_keys
 from verdant.zmq.zap import Decision, Policy, ZapRequest, decide
@@ -29,8 +30,6 @@ __all__ = ["Gate", "GateStatistics"]
 # A stranger who knocks without end must not have the directory read without end; a client that was
 # just allowed tries again on its own, some seconds later.
 RELOAD_S_MIN = 1.0
-# The log says who is refused, not how often per second.
-LOG_S_MIN = 10.0
 
 _log = logging.getLogger("verdant.zmq")
 
@@ -69,8 +68,7 @@ class Gate:
             ("allowed", "mechanism", "address", "key", "domain"), 0
         )
         self._failed = 0
-        self._logged_at = -LOG_S_MIN
-        self._unlogged = 0
+        self._complaints = Complaints(f"{name} refused a connection")
         if directory is not None:
             # At the start a bad file is an error, not a line in a log.
             self._policy = replace(policy, keys=allowed_keys(directory))
@@ -84,7 +82,8 @@ class Gate:
         decision = decide(self._policy, request)
         self._counts[decision.reason] += 1
         if not decision.allowed:
-            self._note(f"from {request.address}: {_SENTENCES[decision.reason]}", request.key)
+            key = "" if request.key is None else f", key {request.key.decode('ascii')}"
+            self._complaints.note(f"{_SENTENCES[decision.reason]} ({request.address}{key})")
         return decision
 
     def reload(self) -> None:
@@ -106,16 +105,7 @@ class Gate:
     def note_failed(self) -> None:
         """Count a handshake that failed before anybody was asked. Does not park."""
         self._failed += 1
-        self._note("whose handshake failed: plain text, or a key of another server", None)
-
-    def _note(self, what: str, key: bytes | None) -> None:
-        self._unlogged += 1
-        now = monotonic()
-        if now - self._logged_at < LOG_S_MIN:
-            return
-        count, self._unlogged, self._logged_at = self._unlogged, 0, now
-        shown = "" if key is None else f" (key {key.decode('ascii')})"
-        _log.warning("%s refused %d connections, the last one %s%s", self.name, count, what, shown)
+        self._complaints.note("its handshake failed: plain text, or for another server's key")
 
     def statistics(self) -> GateStatistics:
         """What was counted so far. Does not park."""

@@ -9,7 +9,8 @@ Not here  the decision (zap.py), the counts (gate.py).
     connection ─▶ libzmq ─▶ inproc://zeromq.zap.01 ─▶ guard ─▶ the gate of its domain
                      └─ handshake failed ─▶ monitor ─▶ the gate counts it
 
-The handler is a green thread: while its hub is kept busy nobody new comes in.
+The handler is a green thread of the native thread that set up the first gate: while its hub is
+kept busy nobody new comes in, and that thread must last as long as the ports.
 """
 
 from __future__ import annotations

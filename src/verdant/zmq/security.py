@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from verdant.zmq.complaints import Complaints
 from verdant.zmq.endpoints import is_exposed
 from verdant.zmq.errors import BadFrames, BadKeyFile
 from verdant.zmq.frames import REQUEST_BYTES_MAX, FrameLimits, check_frames
@@ -49,6 +50,7 @@ __all__ = [
     "BadFrames",
     "BadKeyFile",
     "ClientSecurity",
+    "Complaints",
     "FrameLimits",
     "Gate",
     "GateStatistics",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import zmq
 from flows.stack import free_port
 from zmq_patterns import eventually, line_of, process
 
-from verdant import TimedOut, Timeout, sleep
+from verdant import TimedOut, Timeout, sleep, spawn
 from verdant.zmq.patterns import Change, Publisher, Subscriber
 from verdant.zmq.security import ClientSecurity, ServerSecurity, new_keys
 
@@ -91,6 +92,53 @@ def test_what_a_full_queue_lost_is_fetched(context: Context, count: int, by_snap
     finally:
         subscriber.close()
         publisher.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_way_that_loses_repeats_and_reorders(
+    context: Context, publisher: Publisher, seed: int
+) -> None:
+    dice = random.Random(seed)
+    near, far = context.socket(zmq.SUB), context.socket(zmq.PUB)
+    near.setsockopt(zmq.SUBSCRIBE, b"")
+    near.connect(publisher.updates_endpoint)
+    far.bind("inproc://bad way")
+
+    def carry() -> None:
+        held: list[list[bytes]] = []
+        while True:
+            held.append(near.recv_multipart())
+            dice.shuffle(held)
+            while held and dice.random() < 0.7:
+                message = held.pop()
+                for _ in range(dice.choice((0, 1, 1, 2))):
+                    far.send_multipart(message)
+
+    carrier = spawn(carry)
+    told: list[Change] = []
+    places = "inproc://bad way", publisher.snapshots_endpoint
+    subscriber = Subscriber(context, *places, on_change=told.append)
+    subscriber.start()
+    try:
+        subscriber.wait_synced(60)
+        begun = len(told)
+        first = publisher.seq
+        for number in range(500):
+            key = b"%d" % dice.randrange(20)
+            if dice.random() < 0.2 and publisher.get(key) is not None:
+                publisher.delete(key)
+            else:
+                publisher.set(key, b"%d" % number)
+            if dice.random() < 0.1:
+                sleep(0)
+        subscriber.wait_for(lambda: subscriber.version[1] == publisher.seq, 60)
+        assert subscriber.items() == publisher.items()
+        # History has them all, so none was skipped, repeated or out of order.
+        assert [change.seq for change in told[begun:]] == list(range(first + 1, publisher.seq + 1))
+    finally:
+        subscriber.close()
+        carrier.cancel()
+        carrier.join()
 
 
 PUBLISHER = """

@@ -20,7 +20,13 @@ from verdant.logs.protocol import ROWS_MAX, Answer, Question
 from verdant.logs.query import compile_condition, parse_query, parse_time
 from verdant.logs.store import Scan, follow, scan
 from verdant.zmq import ZMQError
-from verdant.zmq.security import REQUEST_BYTES_MAX, BadFrames, FrameLimits, check_frames
+from verdant.zmq.security import (
+    REQUEST_BYTES_MAX,
+    BadFrames,
+    Complaints,
+    FrameLimits,
+    check_frames,
+)
 
 if TYPE_CHECKING:
     from verdant.logs.store import Store
@@ -53,9 +59,14 @@ class Answerer:
         self._socket = socket
         self._name = name
         self._stored = stored
-        self.rejected = 0
+        self._complaints = Complaints(f"log server {name!r} was asked what is no question")
         self._pool = GreenPool(ANSWERING_MAX)
         self._thread: GreenThread[None] | None = None
+
+    @property
+    def rejected(self) -> int:
+        """Messages that were no questions."""
+        return self._complaints.count
 
     def start(self) -> None:
         """Begin to answer. Does not park."""
@@ -75,17 +86,13 @@ class Answerer:
             try:
                 sender, delimiter, text = check_frames(envelope, _LIMITS)
             except BadFrames as exc:
-                self._reject(str(exc))
+                # Whom to answer, and with how many frames before the answer, is not known.
+                self._complaints.note(str(exc))
                 continue
             if delimiter:
-                self._reject("the delimiter before a question is empty")
+                self._complaints.note("the delimiter before a question is empty")
                 continue
             self._pool.spawn(self._answer, sender, text)
-
-    def _reject(self, why: str) -> None:
-        # Whom to answer, and with how many frames before the answer, is not known.
-        self.rejected += 1
-        _log.debug("frames from an asker are not a question: %s", why)
 
     def _answer(self, sender: bytes, text: bytes) -> None:
         try:
@@ -94,7 +101,7 @@ class Answerer:
             error = Answer(server=self._name, error=str(exc), position=exc.position)
             frames = [_encode(error)]
         except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-            self.rejected += 1
+            self._complaints.note(str(exc))
             frames = [_encode(Answer(server=self._name, error=f"not a question ({exc})"))]
         except Exception as exc:  # noqa: BLE001 - the asker gets a sentence, the log the traceback
             _log.exception("a query failed")
