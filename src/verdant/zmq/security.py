@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import zmq
 
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_KEY",
+    "PLAIN",
     "REQUEST_BYTES_MAX",
     "BadFrames",
     "BadKeyFile",
@@ -56,6 +57,7 @@ __all__ = [
     "GateStatistics",
     "Guard",
     "KeyPair",
+    "PortSecurity",
     "ServerSecurity",
     "allowed_keys",
     "check_frames",
@@ -147,6 +149,11 @@ class ServerSecurity:
     def apply(self, socket: Socket, name: str) -> Gate:
         """Guard `socket`; as `secure_server`."""
         return secure_server(socket, self.keys, allow=self.allow, networks=self.networks, name=name)
+
+
+# How a part of Verdant is told to open a port: None is plain text too, on this machine alone.
+PLAIN: Literal["plain"] = "plain"
+PortSecurity = ServerSecurity | Literal["plain"] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,22 @@ from flows.stack import free_port
 from zmq_patterns import eventually, line_of, process
 
 from verdant import TimedOut, Timeout, sleep, spawn
-from verdant.zmq.patterns import Change, Publisher, Subscriber
+from verdant.zmq import Context
+from verdant.zmq.patterns import (
+    AckedPull,
+    AckedPush,
+    Change,
+    Publisher,
+    StreamClient,
+    StreamServer,
+    Subscriber,
+    request_queue,
+)
 from verdant.zmq.security import ClientSecurity, ServerSecurity, new_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from verdant.zmq import Context
 
 ANYWHERE = "tcp://127.0.0.1:*"
 
@@ -238,6 +247,33 @@ def test_with_keys(context: Context) -> None:
         stranger.close()
         welcome.close()
         publisher.close()
+
+
+def test_a_context_that_ends_takes_its_patterns_along(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    own = Context()
+    publisher = Publisher(own, ANYWHERE, ANYWHERE)
+    publisher.start()
+    subscriber = following(own, publisher)
+    server = StreamServer(own, ANYWHERE, lambda request: [request])
+    server.start()
+    client = StreamClient(own, server.endpoint)
+    pull = AckedPull(own, ANYWHERE)
+    push = AckedPush(own, [pull.endpoint])
+    pump = request_queue(own, ANYWHERE, ANYWHERE)
+    pump.start()
+    with Timeout(60):
+        subscriber.wait_synced()
+        push.put(b"x")
+        pull.take().ack()
+        push.flush()
+        assert list(client.open(b"x")) == [b"x"]
+        own.destroy(linger=0)
+        for made in (subscriber, publisher, client, server, push, pull):
+            made.close()
+        pump.terminate()
+    assert "failed" not in capfd.readouterr().err
 
 
 def test_limits_of_a_state(publisher: Publisher) -> None:

@@ -10,8 +10,10 @@ import zmq
 from zmq_patterns import eventually
 
 from verdant import Timeout, sleep, spawn
+from verdant.errors import ConfigurationError
 from verdant.zmq import NOBLOCK, Again, Socket
 from verdant.zmq.patterns import Pump, forwarder, request_queue
+from verdant.zmq.security import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,3 +207,11 @@ def test_the_control_socket(context: Context) -> None:
     assert pump.rejected == 1
     with pytest.raises(ValueError, match="waiting_max"):
         request_queue(context, ANYWHERE, ANYWHERE, waiting_max=0)
+
+
+def test_plain_text_to_other_machines_is_asked_for_by_name(context: Context) -> None:
+    with pytest.raises(ConfigurationError, match="security=PLAIN"):
+        request_queue(context, "tcp://127.0.0.1:*", "tcp://*:*")
+    # The name of an interface could be any; this one is loopback.
+    pump = request_queue(context, "tcp://lo:*", "tcp://lo:*", security=PLAIN)
+    pump.terminate()

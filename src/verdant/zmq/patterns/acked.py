@@ -26,14 +26,14 @@ from verdant.core import GreenThread, monotonic, sleep, spawn
 from verdant.sync import Event, Queue, Semaphore
 from verdant.zmq.errors import BadFrames
 from verdant.zmq.frames import REQUEST_BYTES_MAX, FrameLimits, check_frames
-from verdant.zmq.patterns.sockets import bound, connected, endpoint_of
+from verdant.zmq.patterns.sockets import bound, connected, endpoint_of, until_closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from verdant.zmq.context import Context
-    from verdant.zmq.security import ClientSecurity, ServerSecurity
+    from verdant.zmq.security import ClientSecurity, PortSecurity
 
 __all__ = ["AckedPull", "AckedPush", "Delivery"]
 
@@ -112,7 +112,8 @@ class AckedPush:
         ]  # fmt: skip
         self._turn = itertools.cycle(range(len(endpoints)))
         self._threads = [
-            spawn(self._listen, index, name=f"acks {index}") for index in range(len(endpoints))
+            spawn(until_closed, self._listen, index, name=f"acks {index}")
+            for index in range(len(endpoints))
         ]
         self._threads.append(spawn(self._look_for_overdue, name="overdue messages"))
 
@@ -215,9 +216,7 @@ class Delivery:
 class AckedPull:
     """Takes messages at `endpoint` (bound here). `security`: keys for the port."""
 
-    def __init__(
-        self, context: Context, endpoint: str, *, security: ServerSecurity | None = None
-    ) -> None:
+    def __init__(self, context: Context, endpoint: str, *, security: PortSecurity = None) -> None:
         self.rejected = 0
         self.duplicates = 0
         # Small: what waits in a dead puller's queues is late, since only `ack_s` brings it back.
@@ -227,7 +226,7 @@ class AckedPull:
         self._taken: Queue[Delivery] = Queue(TAKEN_MAX)
         # What was handed out (False) or acked (True), by number.
         self._known: OrderedDict[tuple[int, int], bool] = OrderedDict()
-        self._thread: GreenThread[None] = spawn(self._receive, name="acked pull")
+        self._thread: GreenThread[None] = spawn(until_closed, self._receive, name="acked pull")
 
     def take(self, timeout_s: float | None = None) -> Delivery:
         """The next message. Parks. Raises `TimedOut` after `timeout_s` seconds."""

@@ -40,13 +40,13 @@ from verdant.zmq.patterns.clone_frames import (
     encode_update,
 )
 from verdant.zmq.patterns.replica import Change, History
-from verdant.zmq.patterns.sockets import bound, endpoint_of
+from verdant.zmq.patterns.sockets import bound, endpoint_of, until_closed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from verdant.zmq.context import Context
-    from verdant.zmq.security import ServerSecurity
+    from verdant.zmq.security import PortSecurity
 
 __all__ = ["BEAT_S", "Publisher"]
 
@@ -80,7 +80,7 @@ class Publisher:
         snapshots: str,
         *,
         state: Mapping[bytes, bytes] | None = None,
-        security: ServerSecurity | None = None,
+        security: PortSecurity = None,
         beat_s: float = BEAT_S,
     ) -> None:
         self.epoch = int.from_bytes(os.urandom(8), "big")
@@ -114,8 +114,8 @@ class Publisher:
     def start(self) -> None:
         """Begin to answer and to beat. Does not park."""
         self._threads = [
-            spawn(self._beat, name="publisher's beat"),
-            spawn(self._serve, name="publisher's answers"),
+            spawn(until_closed, self._beat, name="publisher's beat"),
+            spawn(until_closed, self._serve, name="publisher's answers"),
         ]
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ from verdant.zmq.patterns.sockets import bound, endpoint_of
 
 if TYPE_CHECKING:
     from verdant.zmq.context import Context
-    from verdant.zmq.security import ServerSecurity
+    from verdant.zmq.security import PortSecurity
     from verdant.zmq.socket import Socket
 
 __all__ = ["Pump", "PumpStatistics", "forwarder", "request_queue"]
@@ -203,7 +203,7 @@ def request_queue(
     front: str,
     back: str,
     *,
-    security: ServerSecurity | None = None,
+    security: PortSecurity = None,
     waiting_max: int = WAITING_MAX,
     frame_bytes_max: int = FRAME_BYTES_MAX,
     control: Socket | None = None,
@@ -223,7 +223,7 @@ def forwarder(
     publishers: str,
     subscribers: str,
     *,
-    security: ServerSecurity | None = None,
+    security: PortSecurity = None,
     waiting_max: int = WAITING_MAX,
     frame_bytes_max: int = FRAME_BYTES_MAX,
     control: Socket | None = None,
@@ -243,7 +243,7 @@ def _pump(
     context: Context,
     front: tuple[int, str],
     back: tuple[int, str],
-    security: ServerSecurity | None,
+    security: PortSecurity,
     waiting_max: int,
     frame_bytes_max: int,
     control: Socket | None,

@@ -24,7 +24,7 @@ from verdant.errors import Closed
 from verdant.sync import Event
 from verdant.zmq.errors import BadFrames, PeerSilent, StreamBroken
 from verdant.zmq.patterns.credit import Window
-from verdant.zmq.patterns.sockets import connected
+from verdant.zmq.patterns.sockets import connected, until_closed
 from verdant.zmq.patterns.stream_frames import (
     CANCEL,
     CHUNK,
@@ -146,8 +146,8 @@ class StreamClient:
         self._streams: dict[int, Stream] = {}
         self._numbers = itertools.count(1)
         self._threads = [
-            spawn(self._receive, name="stream client"),
-            spawn(self._beat, name="stream client's beat"),
+            spawn(until_closed, self._receive, name="stream client"),
+            spawn(until_closed, self._beat, name="stream client's beat"),
         ]
 
     def open(self, request: bytes, window: int = WINDOW_DEFAULT) -> Stream:

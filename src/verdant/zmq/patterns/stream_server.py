@@ -21,7 +21,7 @@ from verdant.sync import Event
 from verdant.zmq.errors import BadFrames
 from verdant.zmq.frames import REQUEST_BYTES_MAX
 from verdant.zmq.patterns.credit import Credit
-from verdant.zmq.patterns.sockets import bound, endpoint_of
+from verdant.zmq.patterns.sockets import bound, endpoint_of, until_closed
 from verdant.zmq.patterns.stream_frames import (
     CANCEL,
     CHUNK,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from verdant.zmq.context import Context
-    from verdant.zmq.security import ServerSecurity
+    from verdant.zmq.security import PortSecurity
 
 __all__ = ["BEAT_S", "SILENCE_S_MAX", "StreamServer"]
 
@@ -78,7 +78,7 @@ class StreamServer:
         endpoint: str,
         produce: Callable[[bytes], Iterable[bytes]],
         *,
-        security: ServerSecurity | None = None,
+        security: PortSecurity = None,
     ) -> None:
         self._produce = produce
         # Mandatory: a consumer that left is an error at the next chunk, not silence. No high-water
@@ -98,7 +98,7 @@ class StreamServer:
     def start(self) -> None:
         """Begin to answer. Does not park."""
         self._threads = [
-            spawn(self._receive, name="stream server"),
+            spawn(until_closed, self._receive, name="stream server"),
             spawn(self._reap, name="stream server's reaper"),
         ]
 

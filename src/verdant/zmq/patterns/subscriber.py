@@ -31,7 +31,7 @@ from verdant.zmq.patterns.clone_frames import (
     encode_ask,
 )
 from verdant.zmq.patterns.replica import Change, Replica
-from verdant.zmq.patterns.sockets import connected
+from verdant.zmq.patterns.sockets import connected, until_closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,8 +102,8 @@ class Subscriber:
     def start(self) -> None:
         """Begin to follow. Does not park."""
         self._threads = [
-            spawn(self._listen, name="subscriber"),
-            spawn(self._repair, name="subscriber's repair"),
+            spawn(until_closed, self._listen, name="subscriber"),
+            spawn(until_closed, self._repair, name="subscriber's repair"),
         ]
 
     def close(self) -> None:
