@@ -2,7 +2,7 @@
 
 Method: one process, one hub, TCP on loopback; best of three rounds. Bare PUSH/PULL is the measure
 for acked push and for pumps, plain PULL for CURVE. Prints one JSON line.
-Would change our mind: a pattern at less than a fifth of the bare sockets' messages per second.
+Would change our mind: a pattern at less than a tenth of the bare sockets' messages per second.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,13 +35,17 @@ def configuration(directory: Path) -> Path:
     write_keys("server", directory)
     write_keys("stranger", directory)
     write_keys("balancer", directory / "clients")
-    ports = {free_port() for _ in range(3)}
-    while len(ports) < 3:
+    ports: set[int] = set()
+    while len(ports) < 5:
         ports.add(free_port())
-    collect, pull, query = sorted(ports)
+    collect, pull, query, public, management = sorted(ports)
     path = directory / "verdant.toml"
     path.write_text(
         f"""
+[balancer]
+bind = ["127.0.0.1:{public}"]
+management = "127.0.0.1:{management}"
+state_dir = "{directory}/balancer-state"
 [logs]
 client_keys = "{directory}/clients/balancer.key_secret"
 [[logs.server]]
@@ -59,10 +64,9 @@ allow = "{directory}/clients"
 @contextmanager
 def served(config: Path, said: Path) -> Iterator[None]:
     with said.open("wb") as screen:
-        process = subprocess.Popen(
-            [VERDANT, "logs", "serve", "one", "-c", str(config)], stdout=screen, stderr=screen
-        )
+        process = subprocess.Popen([VERDANT, "up", "-c", str(config)], stdout=screen, stderr=screen)
     try:
+        eventually(lambda: "Ctrl-C stops everything" in said.read_text())
         yield
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 0, said.read_text()
@@ -74,8 +78,14 @@ def served(config: Path, said: Path) -> Iterator[None]:
 
 def test_the_commands_deliver_and_find_with_keys_and_not_without(tmp_path: Path) -> None:
     config, said = configuration(tmp_path), tmp_path / "said.txt"
-    server = decode_toml(config.read_text(), "test", StackConfig).logs.server[0]
+    stack = decode_toml(config.read_text(), "test", StackConfig)
+    server = stack.logs.server[0]
     with served(config, said):
+        # The balancer's access log goes the same way, by its own key.
+        front = HTTPConnection(stack.balancer.bind[0], timeout=PATIENCE_S)
+        front.request("GET", "/through-the-front-door")
+        assert front.getresponse().status == 503
+        front.close()
         done = run("logs", "ship", "--app", "good", "-c", str(config), stdin=b"one\ntwo\n")
         assert done.returncode == 0, done.stderr
         refused = [
@@ -100,7 +110,11 @@ def test_the_commands_deliver_and_find_with_keys_and_not_without(tmp_path: Path)
         named = ["--server", server.query, "--server-key", str(tmp_path / "server.key"),
                  "--keys", str(tmp_path / "clients/balancer.key_secret")]  # fmt: skip
         assert run("logs", "query", *named, "--json", "app=good").stdout == done.stdout
-        eventually(lambda: said.read_text().count("refused") >= 1)
+        eventually(lambda: "refused a connection" in said.read_text())
+        assert (
+            b"/through-the-front-door"
+            in run("logs", "query", "-c", str(config), "app=balancer").stdout
+        )
 
 
 def test_the_service_counts_strangers_and_stores_nothing_of_theirs(tmp_path: Path) -> None:

@@ -358,7 +358,7 @@ def ship(
     if not counts.stored:
         raise VerdantError(
             f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running? (`verdant up`)"
+            "is one running (`verdant up`), and does it take us with the key that we show?"
         )
     click.echo(f"{counts.lines} lines stored", err=True)
 

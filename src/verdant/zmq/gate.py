@@ -105,7 +105,7 @@ class Gate:
     def note_failed(self) -> None:
         """Count a handshake that failed before anybody was asked. Does not park."""
         self._failed += 1
-        self._complaints.note("its handshake failed: plain text, or for another server's key")
+        self._complaints.note("its handshake failed: plain text, another server's key, or it left")
 
     def statistics(self) -> GateStatistics:
         """What was counted so far. Does not park."""
