@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zmq
 from flows.stack import PATIENCE_S, VERDANT, eventually, free_port, run
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdant import Timeout, sleep
@@ -231,6 +231,7 @@ _json = st.recursive(
 ).map(lambda value: json.dumps(value).encode())
 
 
+@settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode) | _json)
 def test_any_plain_line_goes_into_a_spool(line: bytes) -> None:
     assert Spool("plain").put(plain_record(line))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zmq.auth
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdant.cli.main import main
@@ -93,12 +93,14 @@ def test_what_is_no_key_file_is_named(tmp_path: Path) -> None:
         read_keys(public_path)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60))
 def test_any_text_is_a_key_or_a_value_error(text: bytes | str) -> None:
     with contextlib.suppress(ValueError):
         assert len(checked_key(text)) == 40
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_parsed_or_a_value_error(text: str) -> None:
     with contextlib.suppress(ValueError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zmq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdant import Timeout, sleep
@@ -257,6 +257,7 @@ def test_complaints_are_counted_and_told_in_few_lines(caplog: pytest.LogCaptureF
 # Pure parts.
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=9))
 def test_any_frames_are_a_request_or_bad(frames: list[bytes]) -> None:
     try:
@@ -270,6 +271,7 @@ def test_any_frames_are_a_request_or_bad(frames: list[bytes]) -> None:
 KEYS = [KeyPair(b"a" * 40, b""), KeyPair(b"b" * 40, b"")]
 
 
+@settings(deadline=None)
 @given(
     mechanism=st.sampled_from(["NULL", "PLAIN", "CURVE"]),
     key=st.sampled_from([None, b"a" * 40, b"b" * 40]),
@@ -296,6 +298,7 @@ def _starts_low(address: str) -> bool:
     return packed[0] < 128
 
 
+@settings(deadline=None)
 @given(
     frames=st.lists(st.binary(max_size=20), max_size=6),
     low=st.integers(1, 4),

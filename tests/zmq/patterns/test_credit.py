@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdant.zmq.errors import BadFrames
@@ -18,6 +18,7 @@ from verdant.zmq.patterns.stream_frames import (
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(0, 60), st.data())
 def test_a_window_is_never_overrun_and_all_chunks_come(
     size: int, total: int, data: st.DataObject
@@ -73,6 +74,7 @@ def test_a_peer_that_breaks_the_rules_is_told() -> None:
             Window(size)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20) | st.just(b"VS1"), max_size=5), st.booleans())
 def test_any_frames_are_a_message_or_bad(frames: list[bytes], to_producer: bool) -> None:
     try:

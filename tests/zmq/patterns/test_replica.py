@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdant.zmq.errors import BadFrames
@@ -40,6 +40,7 @@ def states(edits: list[tuple[bytes, bytes | None]]) -> list[dict[bytes, bytes]]:
     return found
 
 
+@settings(deadline=None)
 @given(_edits, st.data())
 def test_lost_and_repeated_changes_never_show_a_state_that_was_not(
     edits: list[tuple[bytes, bytes | None]], data: st.DataObject
@@ -64,6 +65,7 @@ def test_lost_and_repeated_changes_never_show_a_state_that_was_not(
     assert told == changes
 
 
+@settings(deadline=None)
 @given(_edits, st.integers(0, 30), st.integers(0, 12), st.integers(0, 60))
 def test_history_has_all_after_a_number_or_says_so(
     edits: list[tuple[bytes, bytes | None]], since: int, count_max: int, bytes_max: int
@@ -84,6 +86,7 @@ def test_history_has_all_after_a_number_or_says_so(
         assert len(found) <= count_max or not found
 
 
+@settings(deadline=None)
 @given(_edits, st.integers(0, 30))
 def test_a_snapshot_and_what_came_early_make_the_state(
     edits: list[tuple[bytes, bytes | None]], at: int
@@ -126,6 +129,7 @@ def test_an_old_snapshot_changes_nothing_and_a_beat_tells_of_a_loss() -> None:
 _u64 = st.integers(0, 2**64 - 1)
 
 
+@settings(deadline=None)
 @given(st.builds(Change, _u64, _u64, st.binary(max_size=9), _value), _u64, _u64)
 def test_frames_come_back_as_they_went(change: Change, epoch: int, seq: int) -> None:
     assert decode_update(encode_update(change)) == change
@@ -143,6 +147,7 @@ def test_frames_come_back_as_they_went(change: Change, epoch: int, seq: int) -> 
 _frame = st.binary(max_size=40) | st.just(b"VP1")
 
 
+@settings(deadline=None)
 @given(st.lists(_frame, max_size=6))
 def test_any_frames_are_a_message_or_bad(frames: list[bytes]) -> None:
     for decode in (decode_update, decode_ask, decode_answer):

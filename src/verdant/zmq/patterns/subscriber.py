@@ -244,6 +244,7 @@ class Subscriber:
                     continue
                 # Others are answers to questions that we gave up.
                 if answer.request == request:
+                    self._heard_at = monotonic()
                     return answer
         self._counts["unanswered"] += 1
         return None
