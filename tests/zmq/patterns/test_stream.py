@@ -12,6 +12,7 @@ from verdant import Timeout
 from verdant.errors import Closed
 from verdant.zmq.patterns import PeerSilent, StreamBroken, StreamClient, StreamServer
 from verdant.zmq.patterns.stream_frames import CHUNK, OPEN, StreamMessage, encode_stream
+from verdant.zmq.security import ServerSecurity, new_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -221,3 +222,20 @@ def test_a_producer_that_sends_too_much_is_found_out(context: Context) -> None:
                 next(chunks)
     finally:
         client.close()
+
+
+def test_a_server_that_refuses_us_is_silent(
+    context: Context, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verdant.zmq.patterns.stream_client.SILENCE_S_MAX", 0.5)
+    monkeypatch.setattr("verdant.zmq.patterns.stream_client.BEAT_S", 0.1)
+    server = StreamServer(
+        context, ANYWHERE, producer, security=ServerSecurity(new_keys(), (new_keys().public,))
+    )
+    server.start()
+    client = StreamClient(context, server.endpoint)
+    with Timeout(60), pytest.raises(PeerSilent):
+        list(client.open(b"10"))
+    assert producer.made == 0
+    client.close()
+    server.close()

@@ -12,6 +12,7 @@ Promise   at most a window of chunks waits here; a chunk that is missing, or a p
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections import deque
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 import zmq
 
-from verdant.core import monotonic, sleep, spawn
+from verdant.core import Timeout, monotonic, sleep, spawn
 from verdant.errors import Closed
 from verdant.sync import Event
 from verdant.zmq.errors import BadFrames, PeerSilent, StreamBroken
@@ -97,7 +98,9 @@ class Stream:
         self._chunks.clear()
         if not self._over:
             self._fail(Closed("this stream was closed"))
-            self._client._send(StreamMessage(CANCEL, self._number))  # noqa: SLF001 - one part
+            # A producer that cannot be told hears our silence.
+            with contextlib.suppress(zmq.ZMQError):
+                self._client._send_now(StreamMessage(CANCEL, self._number))  # noqa: SLF001 - one part
 
     def __enter__(self) -> Self:
         """The stream itself."""
@@ -153,12 +156,17 @@ class StreamClient:
     def open(self, request: bytes, window: int = WINDOW_DEFAULT) -> Stream:
         """Ask; returns the answer to iterate over. Parks while the socket's queue is full.
 
+        Raises `PeerSilent` when it stays full.
         `window`: chunks that may come before they are taken, 1 to `CREDIT_MAX`.
         """
         number = next(self._numbers)
         stream = Stream(self, number, window)
         self._streams[number] = stream
-        self._send(StreamMessage(OPEN, number, window, request))
+        try:
+            self._send(StreamMessage(OPEN, number, window, request))
+        except BaseException:
+            self._streams.pop(number, None)
+            raise
         return stream
 
     def close(self) -> None:
@@ -173,7 +181,15 @@ class StreamClient:
         self._socket.close(100)
 
     def _send(self, message: StreamMessage) -> None:
-        self._socket.send_multipart(encode_stream(message))
+        # There is nobody to queue for while a server refuses our handshake.
+        with Timeout(
+            SILENCE_S_MAX,
+            PeerSilent(f"{self.endpoint} takes nothing: is it up, and our key allowed?"),
+        ):
+            self._socket.send_multipart(encode_stream(message))
+
+    def _send_now(self, message: StreamMessage) -> None:
+        self._socket.send_multipart(encode_stream(message), zmq.NOBLOCK)
 
     def _receive(self) -> None:
         while True:
@@ -205,8 +221,7 @@ class StreamClient:
                     )
                     continue
                 try:
-                    frames = encode_stream(StreamMessage(GRANT, number, 0))
-                    self._socket.send_multipart(frames, zmq.NOBLOCK)
+                    self._send_now(StreamMessage(GRANT, number, 0))
                 except zmq.Again:
                     # Its queue is full: nobody takes anything there, and silence will tell.
                     continue
