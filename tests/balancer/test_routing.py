@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from verdant.balancer.errors import BadRule
 from verdant.balancer.routing import NO_HOSTS, UNKNOWN, Changes, RuleTable
+from verdant.balancer.rule_texts import text_of
 from verdant.balancer.rules import Empty, Rule
 
 labels = st.sampled_from(["a", "b", "c", "com"])
@@ -140,3 +141,30 @@ def test_the_table_is_a_dictionary_and_a_walk(
     again = RuleTable()
     again.replace_all(model)
     assert again.resolve(host.encode(), proto.encode()) == (key_found, found)
+
+
+@given(
+    st.dictionaries(keys, st.integers(200, 220), max_size=6),
+    st.lists(st.tuples(keys, st.integers(200, 220) | st.none()), max_size=8),
+    st.lists(names, max_size=6),
+)
+def test_a_table_of_texts_answers_as_one_of_rules(
+    first: dict[str, int], changes: list[tuple[str, int | None]], asked: list[str]
+) -> None:
+    rules = {host: Rule("empty", Empty(code), code % 2 == 0) for host, code in first.items()}
+    plain, texts = RuleTable(rules), RuleTable()
+    texts.load({host.encode(): text_of(rule) for host, rule in rules.items()})
+    for host, code in changes:
+        for name in asked:
+            assert texts.resolve(name.encode()) == plain.resolve(name.encode())
+        if code is None:
+            plain.delete(host)
+            texts.put_texts({}, (host,))
+        else:
+            rule = Rule("empty", Empty(code), code % 2 == 0)
+            plain.set(host, rule)
+            texts.put_texts({host: text_of(rule)})
+        assert len(texts) == len(plain)
+    for name in asked:
+        assert texts.resolve(name.encode()) == plain.resolve(name.encode())
+    assert dict(texts) == dict(plain)

@@ -9,6 +9,9 @@ Not here  what a rule may say (rules.py); who waits for a change (actions/spin.p
                         any rule   └─ from here on only rules that take subdomains
     at each step PROTO://name is asked before name, if any rule is written for one protocol
 
+Rules that came as text (`load`, `put_texts`) stay text until a request or a change asks for them:
+see rule_texts.py. Then the rule takes the text's place, so each is parsed once.
+
 The answer is the pair (key, rule) that the table holds already, so that a request makes no new
 object. Keys are bytes, as the parser leaves Host: a text would have to be decoded each time.
 """
@@ -19,10 +22,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from verdant.balancer.errors import BadRule
+from verdant.balancer.rule_texts import rule_of
 from verdant.balancer.rules import NoHosts, Rule, Unknown, normalise_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["NO_HOSTS", "NO_RULE_KEY", "UNKNOWN", "Changes", "Match", "RuleTable"]
 
@@ -56,27 +61,40 @@ class Changes:
 class RuleTable:
     """The rules by host. `version` counts the changes; use it from one native thread."""
 
-    __slots__ = ("_entries", "_prefixed_count", "version")
+    __slots__ = ("_entries", "_prefixed_count", "_texts", "version")
 
     def __init__(self, rules: Mapping[str, Rule] | None = None) -> None:
         self.version = 0
         self._entries: dict[bytes, Match] = {}
+        # Those that nobody has asked for yet; a key is here or there, never in both.
+        self._texts: dict[bytes, bytes] = {}
         # How many keys begin with a protocol. While none does, no request looks for one.
         self._prefixed_count = 0
         if rules:
             self.replace_all(rules)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._texts)
 
     def __iter__(self) -> Iterator[tuple[str, Rule]]:
         for key, rule in list(self._entries.values()):
             yield key.decode("ascii"), rule
+        for key, text in list(self._texts.items()):
+            yield key.decode("ascii"), rule_of(text)
 
     def get(self, host: str) -> Rule | None:
         """The rule kept under this very name, or None. Raises `BadRule` for no host name."""
-        match = self._entries.get(normalise_host(host).encode("ascii"))
+        match = self._find(normalise_host(host).encode("ascii"))
         return match[1] if match is not None else None
+
+    def _find(self, key: bytes) -> Match | None:
+        """What is kept under `key`, parsed."""
+        match = self._entries.get(key)
+        if match is None and self._texts:
+            text = self._texts.pop(key, None)
+            if text is not None:
+                match = self._entries[key] = (key, _parsed(text))
+        return match
 
     def resolve(self, host: bytes, proto: bytes = b"http") -> Match:
         """The rule that serves `host`, and the key under which it is kept.
@@ -96,9 +114,9 @@ class RuleTable:
         return self.resolve(host.encode("utf-8", "surrogatepass"), proto.encode("ascii"))
 
     def _search(self, host: bytes, proto: bytes) -> Match:
-        entries = self._entries
-        if not entries:
+        if not self._entries and not self._texts:
             return NO_HOSTS
+        find = self._find
         if _unnormal(host) is not None:
             host = _port(b"", host).lower().removesuffix(b".")
         if len(host) > HOST_BYTES_MAX:
@@ -107,10 +125,10 @@ class RuleTable:
         name, exact = host, True
         for _ in range(LABELS_MAX):
             if prefix is not None:
-                match = entries.get(prefix + name)
+                match = find(prefix + name)
                 if match is not None and (exact or match[1].match_subdomains):
                     return match
-            match = entries.get(name)
+            match = find(name)
             if match is not None and (exact or match[1].match_subdomains):
                 return match
             dot = name.find(b".")
@@ -123,7 +141,7 @@ class RuleTable:
         """Keep `rule` for `host` from now on. Raises `BadRule` for no host name."""
         name = normalise_host(host)
         key = name.encode("ascii")
-        old = self._entries.get(key)
+        old = self._find(key)
         if old is not None and old[1] == rule:
             return Changes()
         if old is None:
@@ -136,7 +154,7 @@ class RuleTable:
         """Keep no rule for `host` any more. Raises `BadRule` for no host name."""
         name = normalise_host(host)
         key = name.encode("ascii")
-        if self._entries.pop(key, None) is None:
+        if self._entries.pop(key, None) is None and self._texts.pop(key, None) is None:
             return Changes()
         self._prefixed_count -= b"://" in key
         self.version += 1
@@ -149,16 +167,47 @@ class RuleTable:
         for host, rule in rules.items():
             name = normalise_host(host)
             key = name.encode("ascii")
-            old = self._entries.get(key)
+            old = self._find(key)
             if old is not None and old[1] == rule:
                 entries[key] = old
             else:
                 entries[key] = (key, rule)
                 put[name] = rule
-        deleted = tuple(key.decode("ascii") for key in self._entries if key not in entries)
+        kept = (*self._entries, *self._texts)
+        deleted = tuple(key.decode("ascii") for key in kept if key not in entries)
         if not put and not deleted:
             return Changes()
         self._entries = entries
+        self._texts = {}
         self._prefixed_count = sum(b"://" in key for key in entries)
         self.version += 1
         return Changes(put, deleted)
+
+    def load(self, texts: dict[bytes, bytes]) -> None:
+        """Have exactly these rules, as texts by normal host name; the dict is the table's now."""
+        self._entries = {}
+        self._texts = texts
+        self._prefixed_count = sum(b"://" in key for key in texts)
+        self.version += 1
+
+    def put_texts(self, texts: Mapping[str, bytes], deleted: Iterable[str] = ()) -> None:
+        """Take a change of a store in: texts of rules by normal host name, and hosts that go."""
+        entries, kept = self._entries, self._texts
+        for host in deleted:
+            key = host.encode("ascii")
+            if entries.pop(key, None) is not None or kept.pop(key, None) is not None:
+                self._prefixed_count -= b"://" in key
+        for host, text in texts.items():
+            key = host.encode("ascii")
+            if entries.pop(key, None) is None and key not in kept:
+                self._prefixed_count += b"://" in key
+            kept[key] = text
+        self.version += 1
+
+
+def _parsed(text: bytes) -> Rule:
+    try:
+        return rule_of(text)
+    except BadRule:
+        # Checked before it was kept, by the same program or an older one whose rules it knows.
+        return UNKNOWN[1]

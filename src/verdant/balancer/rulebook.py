@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from verdant.balancer.holding import Holding
     from verdant.balancer.routing import Changes, RuleTable
     from verdant.balancer.rules import Rule
-    from verdant.balancer.state import State
     from verdant.balancer.statistics import Counts, Statistics
+    from verdant.balancer.stores import StateStore
 
 __all__ = ["Rulebook"]
 
@@ -29,7 +29,7 @@ class Rulebook:
     """Changes rules for everybody, and tells what requests came to. Made once, by service.py."""
 
     def __init__(
-        self, state: State, table: RuleTable, holding: Holding, statistics: Statistics
+        self, state: StateStore, table: RuleTable, holding: Holding, statistics: Statistics
     ) -> None:
         self._state = state
         self._table = table
@@ -37,7 +37,7 @@ class Rulebook:
         self._statistics = statistics
         self._lock = Lock()
 
-    def rules(self) -> dict[str, Rule]:
+    def rules(self) -> Mapping[str, Rule]:
         """All rules by host, as they are durable now; read only. Does not park."""
         return self._state.rules
 
