@@ -59,7 +59,7 @@ def test_notices_go_to_allowed_keys_alone(tmp_path: Path) -> None:
             # could have had the first.
             for _ in range(2):
                 assert welcome.recv_multipart() == [NOTICE, b"asleep.test"]
-        holding.released(group)
+        holding.released(b"asleep.test", group)
         for stranger in strangers:
             stranger.setsockopt(RCVTIMEO, 0)
             with pytest.raises(Again):

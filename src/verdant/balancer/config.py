@@ -15,6 +15,7 @@ A check of this file begins its message with `field: `, which is how cli/toml.py
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import msgspec
@@ -28,6 +29,8 @@ __all__ = ["BalancerConfig", "WakeConfig"]
 LISTENERS_COUNT_MAX = 64
 # Linux's fs.nr_open default; a connection needs a descriptor, a proxied one needs two.
 CONNECTIONS_MAX = 1_048_576
+# More cores than any machine has that this is for.
+WORKERS_COUNT_MAX = 1024
 # A day, for whoever serves very long polls.
 TIMEOUT_S_MAX = 86_400
 
@@ -107,7 +110,23 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # What a stop waits for requests under way: the whole stack stops within five seconds. Where
     # requests run longer, allow more; systemd kills after 90 s by default.
     drain_timeout_s: _Seconds = 3.0
+    # What a restart gives the workers that it replaces: nobody waits for them, so a request that
+    # is held for the two minutes that `spin` has by default may still end well.
+    restart_drain_timeout_s: _Seconds = 150.0
+    # Processes that serve; 0 is one for each core that this process may use.
+    workers: Annotated[int, msgspec.Meta(ge=0, le=WORKERS_COUNT_MAX)] = 0
+    # Whom to be once every listener is open: ports below 1024 need root, requests do not.
+    user: _Text | None = None
+    # Without it the user's own.
+    group: _Text | None = None
     wake: WakeConfig = WakeConfig()
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes serve."""
+        if hasattr(os, "sched_getaffinity"):
+            return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or os.cpu_count() or 1
 
     def __post_init__(self) -> None:
         """Refuses addresses that are none, and bounds that contradict each other."""
@@ -122,6 +141,8 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 f"bind_internal: {min(both)!r} is in bind too; a listener is external or internal"
             )
         _check_address("management", self.management)
+        if self.group is not None and self.user is None:
+            raise ValueError("group: it goes with `user`; name that too")
         if self.held_per_host_max > self.held_requests_max:
             raise ValueError(
                 f"held_per_host_max: {self.held_per_host_max} for one host is more than "

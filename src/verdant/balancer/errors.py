@@ -11,10 +11,12 @@ from verdant.errors import VerdantError
 
 __all__ = [
     "BadRule",
+    "RestartRefused",
     "StateDamaged",
     "StateError",
     "StateInUse",
     "StateUnwritable",
+    "WorkerFailed",
 ]
 
 
@@ -63,3 +65,21 @@ class StateDamaged(StateError):
     """
 
     code = "balancer-state-damaged"
+
+
+class WorkerFailed(VerdantError):
+    """Raised when a worker process does not come to serve. Our fault, or the machine's.
+
+    Its own words are in the log. A restart that meets it keeps the workers that there were.
+    """
+
+    code = "balancer-worker-failed"
+
+
+class RestartRefused(VerdantError):
+    """Raised when a configuration cannot be taken over while the balancer runs. The operator's.
+
+    The text names the key; nothing has changed. Stop the balancer and start it again.
+    """
+
+    code = "balancer-restart-refused"

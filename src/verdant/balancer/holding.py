@@ -37,17 +37,23 @@ class HeldHost:
 
 
 class Holding:
-    """The held requests of a worker. `on_first_held(host)` is called when a host's first comes."""
+    """The held requests of a worker.
+
+    `on_first_held(host)` is called when a host's first comes, `on_none_held(host)` when its last
+    is held no more.
+    """
 
     def __init__(
         self,
         held_requests_max: int,
         held_per_host_max: int,
         on_first_held: Callable[[bytes], None],
+        on_none_held: Callable[[bytes], None] | None = None,
     ) -> None:
         self._held_requests_max = held_requests_max
         self._held_per_host_max = held_per_host_max
         self._on_first_held = on_first_held
+        self._on_none_held = on_none_held
         self._hosts: dict[bytes, HeldHost] = {}
         self.held = 0
 
@@ -68,10 +74,12 @@ class Holding:
             self._on_first_held(host)
         return group
 
-    def released(self, group: HeldHost) -> None:
+    def released(self, host: bytes, group: HeldHost) -> None:
         """Say that a request is not held any more (it may still run)."""
         group.held -= 1
         self.held -= 1
+        if not group.held and self._on_none_held is not None:
+            self._on_none_held(host)
 
     def leave(self, host: bytes, group: HeldHost) -> None:
         """Say that a request that was held is over."""
@@ -83,6 +91,11 @@ class Holding:
         """True while somebody waits for `host`."""
         group = self._hosts.get(host)
         return group is not None and group.held > 0
+
+    def all_rules_changed(self) -> None:
+        """Wake everybody: any rule may be another now. Does not park."""
+        for group in self._hosts.values():
+            group.line.wake_all()
 
     def rules_changed(self, hosts: Iterable[str]) -> None:
         """Wake everybody whose rule may be another now. Does not park."""

@@ -1,6 +1,7 @@
-"""Service: one balancer, its parts put together, started and stopped in order.
+"""Service: one balancer in one process, its parts put together, started and stopped in order.
 
-Place     balancer; the command line runs it.
+Place     balancer; for programs that have a balancer inside them, and for tests. The command line
+          runs workers under a supervisor (supervisor.py).
 Promise   rules are loaded before the first request is accepted. `stop()` accepts no more, lets
           open requests finish within the drain time, and leaves state that was durable all along.
 Not here  what a request meets (worker.py).
@@ -10,36 +11,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from verdant.balancer.exchange import House
-from verdant.balancer.holding import Holding
+from verdant.balancer.front import Front
 from verdant.balancer.management import Management
-from verdant.balancer.pages import Pages
-from verdant.balancer.routing import RuleTable
+from verdant.balancer.rule_texts import text_of
 from verdant.balancer.rulebook import Rulebook
 from verdant.balancer.state import State
-from verdant.balancer.statistics import Statistics
 from verdant.balancer.wake import Waker
-from verdant.balancer.worker import Worker
-from verdant.core import run_in_worker, sleep, spawn
-from verdant.http import ConnectionPool, Deadlines, HttpServer
+from verdant.core import run_in_worker
+from verdant.http import HttpServer
 from verdant.net import bound_address, listen
-from verdant.sync import Event
 from verdant.wsgi import wsgi_handler
 
 if TYPE_CHECKING:
     from verdant.address import TcpAddress, UnixAddress
     from verdant.balancer.access_log import AccessSink
     from verdant.balancer.config import BalancerConfig
-    from verdant.core import GreenThread
+    from verdant.balancer.routing import Changes
+    from verdant.balancer.statistics import Counts
     from verdant.green.socket import socket
 
-__all__ = ["BalancerService"]
-
-# How often idle backend connections are looked through; a few seconds late is early enough.
-REAP_S = 2.0
+__all__ = ["MANAGEMENT_CONNECTIONS_MAX", "BalancerService"]
 
 # The management API serves operators and programs, not visitors.
 MANAGEMENT_CONNECTIONS_MAX = 256
+
+
+class _Alone:
+    """The crew of a balancer in one process: its own front."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+
+    def publish(self, changes: Changes) -> int:
+        put = {host: text_of(rule) for host, rule in changes.put.items()}
+        self._front.take(put, changes.deleted)
+        return 0
+
+    def wait(self, number: int) -> None:
+        pass
+
+    def statistics(self) -> dict[str, Counts]:
+        return self._front.statistics.snapshot()
 
 
 class BalancerService:
@@ -66,38 +78,19 @@ class BalancerService:
         self.internal_addresses = [bound_address(listener) for listener in internal]
         self.management_address: TcpAddress | UnixAddress = bound_address(management)
 
-        table = RuleTable(self._state.rules)
-        self.holding = Holding(config.held_requests_max, config.held_per_host_max, waker.first_held)
-        waker.holding = self.holding
-        statistics = Statistics()
-        self._pool = ConnectionPool()
-        self._deadlines = Deadlines()
-        house = House(
-            config, table, Pages(config.static_dir), self.holding, self._pool, self._deadlines
+        listeners = {False: external, True: internal}
+        self._front = Front(config, listeners, waker.first_held, note)
+        self._front.load(
+            {host.encode("ascii"): text for host, text in self._state.rules.texts.items()}
         )
-        worker = Worker(house, statistics, note)
-        self.rulebook = Rulebook(self._state, table, self.holding, statistics)
-        handlers = [(external, worker.handle_external), (internal, worker.handle_internal)]
-        self._servers = [
-            HttpServer(
-                listeners,
-                handler,
-                connections_max=config.connections_max,
-                idle_s_max=config.idle_timeout_s,
-                head_s_max=config.head_timeout_s,
-                name="client connection",
-            )
-            for listeners, handler in handlers
-            if listeners
-        ]
+        self.holding = waker.holding = self._front.holding
+        self.rulebook = Rulebook(self._state, _Alone(self._front))
         self._management = HttpServer(
             management,
             wsgi_handler(Management(self.rulebook)),
             connections_max=MANAGEMENT_CONNECTIONS_MAX,
             name="management connection",
         )
-        self._stopped = Event()
-        self._reaper: GreenThread[None] | None = None
 
     def _listen(self, address: str) -> socket:
         listener = listen(address)
@@ -106,27 +99,13 @@ class BalancerService:
 
     def start(self) -> None:
         """Begin to serve. Does not park."""
-        for server in (*self._servers, self._management):
-            server.start()
-        self._reaper = spawn(self._reap, name="idle backend reaper")
+        self._front.start()
+        self._management.start()
 
     def stop(self) -> int:
         """Stop serving; returns how many requests had to be cut. Parks for the drain time."""
-        if self._reaper is not None:
-            self._reaper.cancel()
-        drains = [
-            spawn(server.stop, self.config.drain_timeout_s, name="drain")
-            for server in self._servers
-        ]
-        cut = sum(drain.wait() for drain in drains)
+        cut = self._front.stop(self.config.drain_timeout_s)
         self._management.stop(0.5)
-        self._pool.close()
-        self._deadlines.stop()
         self._waker.close()
         run_in_worker(self._state.close)
         return cut
-
-    def _reap(self) -> None:
-        while True:
-            sleep(REAP_S)
-            self._pool.reap()

@@ -49,6 +49,12 @@ class HostCounters:
             "bytes_received": self.bytes_received,
         }
 
+    def tell(self) -> tuple[int, int, int, int]:
+        """Open requests, and the other three, which then begin at 0."""
+        told = self.completed_requests, self.bytes_sent, self.bytes_received
+        self.completed_requests = self.bytes_sent = self.bytes_received = 0
+        return (self.open_requests, *told)
+
 
 class Statistics:
     """The counters of every host that has a rule, and of all others together.
@@ -103,6 +109,22 @@ class Statistics:
         if any(others.values()):
             counts[OTHERS] = others
         return counts
+
+    def report(self) -> dict[str, tuple[int, int, int, int]]:
+        """What was counted since the last report, by host; the counters begin at 0 again.
+
+        First of the four are the requests open now. For a worker; do not mix it with `snapshot`.
+        """
+        told: dict[str, tuple[int, int, int, int]] = {}
+        for key, counters in (*self._hosts.items(), *self._retired.items()):
+            told[key.decode("ascii")] = counters.tell()
+        others = self.others.tell()
+        if any(others):
+            told[OTHERS] = others
+        # A request that is open has its counters in hand and adds to them at its end.
+        self._hosts = {key: kept for key, kept in self._hosts.items() if kept.open_requests}
+        self._retired = {key: kept for key, kept in self._retired.items() if kept.open_requests}
+        return told
 
 
 def add_up(snapshots: Iterable[Mapping[str, Mapping[str, int]]]) -> dict[str, Counts]:

@@ -26,7 +26,7 @@ from verdant.cli.config import (
 from verdant.cli.keys import keys
 from verdant.cli.output import CommandGroup, print_json, print_row, print_table
 from verdant.cli.peers import chosen_peers, peer_options
-from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
+from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs, serve_worker
 from verdant.errors import ConfigurationError, VerdantError
 from verdant.logs import Reader
 
@@ -109,18 +109,51 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
         run_stack(config, ["-c", path], None)
 
 
-@main.command(epilog=_example("verdant balancer -c /etc/verdant.toml"))
+@main.group(
+    cls=CommandGroup,
+    invoke_without_command=True,
+    epilog=_example("verdant balancer -c /etc/verdant.toml"),
+)
 @_stack_options
 @_child_options
+@click.pass_context
 def balancer(
+    context: click.Context,
     path: str | None,
     data_dir: str,
     port_base: int,
     parent_pid: int | None,
     ready_fd: int | None,
 ) -> None:
-    """Run the balancer alone, in the foreground."""
-    serve_balancer(_config(path, data_dir, port_base), _readiness(parent_pid, ready_fd))
+    """Run the balancer alone, in the foreground: a supervisor and its workers."""
+    if context.invoked_subcommand is not None:
+        return
+
+    def load() -> StackConfig:
+        return _config(path, data_dir, port_base)
+
+    serve_balancer(load(), _readiness(parent_pid, ready_fd), load)
+
+
+@balancer.command(epilog=_example("verdant balancer restart -c /etc/verdant.toml"))
+@_stack_options
+def restart(path: str | None, data_dir: str, port_base: int) -> None:
+    """Replace the workers of the running balancer: no request is refused or broken.
+
+    They run the program and the configuration as they are now. Returns when they serve.
+    """
+    from verdant.cli.restart import restart_workers
+
+    workers = restart_workers(_config(path, data_dir, port_base).balancer.state_dir)
+    click.echo(f"{workers} workers replaced", err=True)
+
+
+@main.command("balancer-worker", hidden=True)
+@click.argument("number", type=int)
+def balancer_worker(number: int) -> None:
+    """Be worker NUMBER of a balancer; its supervisor starts it."""
+    del number  # It is for whoever lists processes.
+    serve_worker()
 
 
 @main.command("sample-site", hidden=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from verdant.core import GreenThread, spawn
+from verdant.core import GreenThread, monotonic, spawn
 from verdant.http.connection import ServerConnection
 from verdant.http.deadlines import Deadlines
 from verdant.http.errors import BadRequest, ConnectionLost
@@ -123,11 +123,20 @@ class HttpServer:
         """Serve until `stop()` is called elsewhere. Parks."""
         self._server.serve_forever()
 
-    def stop(self, grace_s: float = 0.0) -> int:
+    def stop(self, grace_s: float = 0.0, *, idle_s: float = 0.0) -> int:
         """Stop accepting, end idle connections, wait `grace_s` for the others. Parks.
 
-        Returns how many had to be broken.
+        `idle_s`: as long may an idle connection still send a request, whose answer says that it is
+        the last: a client that was about to send one is not met by a closed connection. It counts
+        towards `grace_s`. Returns how many had to be broken.
         """
+        if idle_s > 0:
+            began = monotonic()
+            for connection in self._connections:
+                connection.closing = True
+            self._server.stop_accepting()
+            self._server.wait_until_empty(min(idle_s, grace_s))
+            grace_s -= monotonic() - began
         for connection in list(self._connections):
             # The answer under way is the last one; who waits for a request waits no longer.
             connection.closing = True

@@ -107,6 +107,19 @@ class Server:
             self.start()
         self._stopped.wait()
 
+    def stop_accepting(self) -> None:
+        """Accept no more and close the listeners; connections go on. Does not park."""
+        self.stopping = True
+        for acceptor in self._acceptors:
+            acceptor.cancel()
+        for listener in self.listeners:
+            listener.close()
+
+    def wait_until_empty(self, timeout_s: float) -> None:
+        """Wait until no connection is left, at most `timeout_s` seconds. Parks."""
+        if self._open and timeout_s > 0:
+            self._wait_for([*self._open.values()], timeout_s)
+
     def stop(self, grace_s: float = 0.0) -> int:
         """Stop accepting, wait at most `grace_s` seconds for open connections, break the rest.
 
@@ -115,10 +128,7 @@ class Server:
         """
         self.stopping = True
         me = current_thread()
-        for acceptor in self._acceptors:
-            acceptor.cancel()
-        for listener in self.listeners:
-            listener.close()
+        self.stop_accepting()
         remaining = [thread for thread in self._open.values() if thread is not me]
         if remaining and grace_s > 0:
             self._wait_for(remaining, grace_s)

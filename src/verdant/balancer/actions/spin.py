@@ -41,7 +41,7 @@ def hold(exchange: Exchange, action: Spin, run: Callable[[Exchange, Rule], None]
         try:
             rule = _wait_for_rule(exchange, action, group)
         finally:
-            holding.released(group)
+            holding.released(host, group)
         if rule is None:
             exchange.respond_page("timeout")
             return
