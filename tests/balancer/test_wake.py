@@ -37,7 +37,7 @@ def test_notices_go_to_allowed_keys_alone(tmp_path: Path) -> None:
         allow=str(tmp_path / "allowed"),
     )
     waker = Waker(config)
-    holding = waker.holding = Holding(10, 10, waker.first_held)
+    holding = Holding(10, 10, waker.first_held, waker.none_held)
     context = Context()
 
     def subscriber(keys: KeyPair | None) -> Socket:

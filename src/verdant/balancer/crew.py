@@ -3,8 +3,8 @@
 Place     balancer, above ZeroMQ; rulebook.py hands changes out through it, supervisor.py has the
           processes behind the members.
 Promise   `wait(n)` returns when every worker that serves, or still finishes requests, has change n
-          in force. One that does not say so within `CONFIRM_S_MAX` is reported `late`, so that it
-          is ended; then the rest suffices. A worker serves from the moment when it has every
+          in force. One that says nothing for `CONFIRM_S_MAX` meanwhile is reported `late`, so that
+          it is ended; then the rest suffices. A worker serves from the moment when it has every
           change there is, so none can be missed in between.
 Not here  what is said (rule_feed.py), starting and ending processes (supervisor.py).
 """
@@ -42,7 +42,7 @@ from verdant.balancer.rule_feed import (
     encode,
 )
 from verdant.balancer.rule_texts import text_of
-from verdant.core import sleep, spawn
+from verdant.core import monotonic, sleep, spawn
 from verdant.sync import Event, Semaphore
 from verdant.zmq import LINGER, RCVHWM, ROUTER, SNDHWM, Context, ZMQError
 
@@ -57,13 +57,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIRM_S_MAX", "FeedCrew", "Member"]
 
-# A worker whose hub stands still for so long serves nobody; a change of a million rules is taken in
-# within two seconds.
+# A worker whose hub stands still for so long serves nobody.
 CONFIRM_S_MAX = 5.0
 # Those who answer late are told as they were at their last report, a second ago.
 ASK_S_MAX = 0.5
 # A piece takes a millisecond to make, and as long to take in.
 TEXTS_PER_PIECE = 5000
+# A change of more hosts goes out as a snapshot, in pieces: nobody's hub stands still for it.
+CHANGE_HOSTS_MAX = 5000
 # As many pieces are under way to a worker at once: memory, some 4 MB.
 PIECES_AHEAD = 8
 
@@ -79,6 +80,7 @@ class Member:
         self.following = False
         self.serving = False
         self.applied = -1
+        self.heard_at = monotonic()
         self.credit = Semaphore(PIECES_AHEAD)
         self.accepting = Event()
         # Why it is of no use, for who waits for it.
@@ -165,12 +167,16 @@ class FeedCrew:
     def publish(self, changes: Changes) -> int:
         """Hand a change out; returns its number. Does not park."""
         self.number += 1
+        self.ledger.retire(changes.deleted)
+        following = [member for member in self._members.values() if member.following]
+        if len(changes.put) + len(changes.deleted) > CHANGE_HOSTS_MAX:
+            for member in following:
+                spawn(self._send_snapshot, member, name="snapshot for a worker")
+            return self.number
         put = {host: text_of(rule) for host, rule in changes.put.items()}
         frame = encode(Change(self.number, put, [*changes.deleted]))
-        for member in self._members.values():
-            if member.following:
-                self._send_frame(member, frame)
-        self.ledger.retire(changes.deleted)
+        for member in following:
+            self._send_frame(member, frame)
         return self.number
 
     def wait(self, number: int) -> None:
@@ -179,8 +185,11 @@ class FeedCrew:
             confirmed = Event()
             self._waiting.append((number, confirmed))
             if not confirmed.wait(CONFIRM_S_MAX):
+                silent_since = monotonic() - CONFIRM_S_MAX
                 for member in self._missing(number):
-                    self._late(member)
+                    # One that takes a snapshot in says so piece by piece.
+                    if member.heard_at < silent_since:
+                        self._late(member)
 
     def _missing(self, number: int) -> list[Member]:
         return [m for m in self._members.values() if m.serving and m.applied < number]
@@ -247,6 +256,7 @@ class FeedCrew:
             member = self._members.get(name)
             if member is None:
                 continue
+            member.heard_at = monotonic()
             try:
                 message = decode_for_supervisor(frame)
             except msgspec.MsgspecError as exc:

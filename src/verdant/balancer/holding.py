@@ -87,11 +87,6 @@ class Holding:
         if not group.users and self._hosts.get(host) is group:
             del self._hosts[host]
 
-    def is_held(self, host: bytes) -> bool:
-        """True while somebody waits for `host`."""
-        group = self._hosts.get(host)
-        return group is not None and group.held > 0
-
     def all_rules_changed(self) -> None:
         """Wake everybody: any rule may be another now. Does not park."""
         for group in self._hosts.values():

@@ -214,6 +214,8 @@ class Follower:
     def _take_piece(self, piece: Snapshot) -> Step:
         if piece.first:
             self._loading = {}
+            # Changes that come between its pieces belong on top of it.
+            self._behind = True
         self._loading.update(piece.texts)
         if not piece.last:
             return Step()

@@ -79,11 +79,11 @@ class BalancerService:
         self.management_address: TcpAddress | UnixAddress = bound_address(management)
 
         listeners = {False: external, True: internal}
-        self._front = Front(config, listeners, waker.first_held, note)
+        self._front = Front(config, listeners, waker.first_held, note, none_held=waker.none_held)
         self._front.load(
             {host.encode("ascii"): text for host, text in self._state.rules.texts.items()}
         )
-        self.holding = waker.holding = self._front.holding
+        self.holding = self._front.holding
         self.rulebook = Rulebook(self._state, _Alone(self._front))
         self._management = HttpServer(
             management,

@@ -141,6 +141,13 @@ class State(RuleStore):
             self._compact()
         self._append(put, deleted)
 
+    def _kept(self) -> None:
+        # All rules set anew make a line that takes longer to replay than a snapshot to read.
+        if self._journal_bytes > max(self._journal_bytes_max, JOURNAL_BYTES_MAX):
+            # The change is on disk: whether there is room for a snapshot is the next one's matter.
+            with contextlib.suppress(StateUnwritable):
+                self._compact()
+
     def _append(self, put: dict[str, Rule], deleted: tuple[str, ...]) -> None:
         change = msgspec.json.encode(
             {

@@ -71,6 +71,9 @@ class RuleStore:
         """Keep a change as version `self.version + 1`, or raise. The caller holds the lock."""
         raise NotImplementedError
 
+    def _kept(self) -> None:
+        """What a store may do once a change is kept. The caller holds the lock."""
+
     def set(self, host: str, rule: Rule) -> Changes:
         """Keep `rule` for `host`. Returns what changed, once it is kept. Blocks.
 
@@ -111,6 +114,7 @@ class RuleStore:
         self._keep(put, deleted)
         self.version += 1
         self.rules.apply(put, deleted)
+        self._kept()
         return Changes(put, deleted)
 
 

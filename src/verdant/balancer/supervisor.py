@@ -107,8 +107,7 @@ class Supervisor:
             opened.callback(self._state.close)
             self._waker = Waker(config.wake)
             opened.pop_all()
-        self._held = HeldHosts(self._waker.first_held)
-        self._waker.holding = self._held
+        self._held = HeldHosts(self._waker.first_held, self._waker.none_held)
         self._crew = FeedCrew(self._state, self._held, self._end_late)
         self.rulebook = Rulebook(self._state, self._crew)
         self.management_address: TcpAddress | UnixAddress = bound_address(management)
@@ -187,16 +186,21 @@ class Supervisor:
                 waker.close()
             raise
         if waker is not self._waker:
-            waker.holding = self._held
-            self._held.first_held = waker.first_held
-            self._waker, replaced = waker, self._waker
-            replaced.close()
+            self._take_waker(waker)
         for worker in old:
             worker.leaving = True
             self._crew.drain(worker.member, config.restart_drain_timeout_s, IDLE_S)
             spawn(self._see_off, worker, config.restart_drain_timeout_s + END_S, name="see off")
         # What waits in queues that are no longer configured was accepted or goes with them.
         self._listeners.close_others([*config.bind, *config.bind_internal])
+
+    def _take_waker(self, waker: Waker) -> None:
+        self._held.first_held, self._held.none_held = waker.first_held, waker.none_held
+        self._waker, replaced = waker, self._waker
+        for host in self._held.held():
+            replaced.none_held(host)
+            waker.first_held(host)
+        replaced.close()
 
     def stop(self) -> None:
         """End all workers, within the drain time and a second. Parks."""
@@ -240,7 +244,13 @@ class Supervisor:
         )
         member = self._crew.expect(name.encode("ascii"))
         # In this native thread, which is the process's first and lasts as long as it.
-        process = self._launch(orders, orders.external + orders.internal)
+        try:
+            process = self._launch(orders, orders.external + orders.internal)
+        except OSError as exc:
+            self._crew.forget(member)
+            raise WorkerFailed(
+                f"worker {number} cannot be started as user {os.geteuid()}: {exc}"
+            ) from exc
         worker = _Process(number, self._generation, process, member)
         self._workers.append(worker)
         spawn(self._watch, worker, name=f"watch worker {number}")
@@ -271,12 +281,14 @@ class Supervisor:
     def _replace(self, number: int) -> None:
         pause_s = PAUSE_S_MIN
         while not self._stopping and number <= self.config.worker_count:
-            worker = self._start_worker(number)
+            worker: _Process | None = None
             try:
+                worker = self._start_worker(number)
                 self._wait_until_serving(worker, READY_S_MAX)
             except WorkerFailed as exc:
                 _log.warning("%s; trying again", exc)
-                self._kill([worker])
+                if worker is not None:
+                    self._kill([worker])
                 sleep(pause_s)
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
             else:

@@ -16,10 +16,11 @@ import logging
 import os
 import signal
 import subprocess
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from verdant.core import monotonic, run_in_worker, sleep, spawn
+from verdant.core import run_in_worker, spawn
 from verdant.net import AddressUnusable
+from verdant.sync import Event
 from verdant.zmq import LINGER, MAXMSGSIZE, PUB, Context, ZMQError
 from verdant.zmq.security import REQUEST_BYTES_MAX, read_keys, secure_server
 
@@ -32,31 +33,19 @@ __all__ = ["NOTICE", "Waker"]
 # The first frame of a notice, and so what subscribers subscribe to.
 NOTICE = b"wake"
 
-# How soon after its last held request a host may have a first one again.
-LOOK_S = 0.05
-
 # A wake command should only start something; beyond this it is ended and reported.
 COMMAND_S_MAX = 60.0
 
 _log = logging.getLogger("verdant.balancer")
 
 
-class HeldBook(Protocol):
-    """Who knows for which hosts requests are held."""
-
-    def is_held(self, host: bytes) -> bool:
-        """True while a request for `host` is held."""
-        ...
-
-
 class Waker:
-    """Raises notices. `holding` is set by service.py once both exist."""
+    """Raises notices for the hosts between `first_held` and `none_held`."""
 
     def __init__(self, config: WakeConfig) -> None:
         self._config = config
-        self.holding: HeldBook | None = None
-        # Hosts whose notices are under way: held again meanwhile, they need no second row of them.
-        self._noticing: set[bytes] = set()
+        # By the hosts for which requests are held: raised when none is any more.
+        self._awake: dict[bytes, Event] = {}
         self._context = Context() if config.publish else None
         self._socket: Socket | None = None
         try:
@@ -85,31 +74,27 @@ class Waker:
 
     def first_held(self, host: bytes) -> None:
         """Begin to raise notices for `host`, until nobody waits for it. Does not park."""
-        if (self._config.publish or self._config.command) and host not in self._noticing:
-            self._noticing.add(host)
-            spawn(self._notify_while_held, host, name=f"wake {host.decode('ascii')}")
+        if self._config.publish or self._config.command:
+            awake = self._awake[host] = Event()
+            spawn(self._notify, host, awake, name=f"wake {host.decode('ascii')}")
+
+    def none_held(self, host: bytes) -> None:
+        """Raise no more notices for `host`. Does not park."""
+        awake = self._awake.pop(host, None)
+        if awake is not None:
+            awake.set()
 
     def close(self) -> None:
         """Close the socket. Parks for a moment."""
         if self._context is not None:
             self._context.destroy(linger=0)
 
-    def _notify_while_held(self, host: bytes) -> None:
-        holding = self.holding
-        try:
-            while holding is not None and holding.is_held(host):
-                self._publish(host)
-                if self._config.command:
-                    run_in_worker(self._run_command, self._config.command, host.decode("ascii"))
-                self._pause(holding, host)
-        finally:
-            self._noticing.discard(host)
-
-    def _pause(self, holding: HeldBook, host: bytes) -> None:
-        # In short steps: a site that woke and went to sleep again has a first held request again.
-        deadline = monotonic() + self._config.repeat_s
-        while (left := deadline - monotonic()) > 0 and holding.is_held(host):
-            sleep(min(LOOK_S, left))
+    def _notify(self, host: bytes, awake: Event) -> None:
+        while not awake.is_set():
+            self._publish(host)
+            if self._config.command:
+                run_in_worker(self._run_command, self._config.command, host.decode("ascii"))
+            awake.wait(self._config.repeat_s)
 
     def _publish(self, host: bytes) -> None:
         if self._socket is None:
