@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,9 +33,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+class Keeping(Context):
+    """Keeps its sockets until it is destroyed, so that a test need not close them."""
+
+    kept: list[Socket]
+
+    def socket(self, *args: Any, **kwargs: Any) -> Any:
+        made = super().socket(*args, **kwargs)
+        self.kept.append(made)
+        return made
+
+
 @pytest.fixture
 def context() -> Iterator[Context]:
-    made = Context()
+    made = Keeping()
+    made.kept = []
     yield made
     made.destroy(linger=0)
 
