@@ -111,6 +111,14 @@ class Context(zmq.Context[Socket]):
     def _close_sockets(self, linger: int | None) -> None:
         for socket in list(self._sockets or ()):
             if not socket.closed:
+                # pyzmq sets this when a `with` block ends, as a sign of sockets left open.
+                if self._warn_destroy_close:
+                    warnings.warn(
+                        f"destroying a context with unclosed {socket!r}",
+                        ResourceWarning,
+                        stacklevel=4,
+                        source=socket,
+                    )
                 socket.close(linger)
 
     def __del__(self) -> None:

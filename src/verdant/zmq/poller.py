@@ -93,11 +93,13 @@ def _ready_now(sockets: Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
     found: list[tuple[Any, int]] = []
     for item, flags in sockets:
         if isinstance(item, Socket):
-            events = int(item.get(zmq.EVENTS)) & flags
+            if events := int(item.get(zmq.EVENTS)) & flags:
+                found.append((item, events))
         else:
-            events = ready.get(item, 0)
-        if events:
-            found.append((item, events))
+            # pyzmq answers with the descriptor of what merely has one.
+            key = item if isinstance(item, int | zmq.Socket) else item.fileno()
+            if key in ready:
+                found.append((key, ready[key]))
     return found
 
 

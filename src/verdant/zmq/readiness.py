@@ -68,6 +68,8 @@ HITS_UNTIL_SURE = 4
 _EVENTS = int(zmq.EVENTS)
 _FD = int(zmq.FD)
 _RCVMORE = int(zmq.RCVMORE)
+_TYPE = int(zmq.TYPE)
+_ALTERNATING = (int(zmq.REQ), int(zmq.REP))
 _IN = int(zmq.POLLIN)
 _OUT = int(zmq.POLLOUT)
 _ALL = int(zmq.POLLIN | zmq.POLLOUT | zmq.POLLERR)
@@ -107,6 +109,8 @@ class Readiness:
         "_read_events",
         "_read_more",
         "_watch",
+        "alternates",
+        "asked",
         "closed",
         "hub",
         "ident",
@@ -133,6 +137,9 @@ class Readiness:
         self.receiving = Side(_IN, int(zmq.RCVTIMEO), 0)
         # A send nearly always succeeds, so it never looks first.
         self.sending = Side(_OUT, int(zmq.SNDTIMEO), HITS_UNTIL_SURE)
+        # REQ and REP take turns, and whoever receives before it has sent gets an error.
+        self.alternates = cast("int", self._raw.get(_TYPE)) in _ALTERNATING
+        self.asked = False
         # Pollers: the event to set when one of these bits is there.
         self.observers: dict[Event, int] = {}
         self.closed = False
@@ -164,8 +171,10 @@ class Readiness:
                 )
             self.ident = get_ident()
 
-    def run(self, side: Side, attempt: Callable[[], T]) -> T:
+    def run(self, side: Side, attempt: Callable[[], T], look_first: bool = False) -> T:
         """Call `attempt` in turn until it does not raise `Again`. Parks in between.
+
+        `look_first`: there may well be nothing yet, and a failed attempt is dear.
 
         Raises `Again` when the socket's own timeout is over, and what `attempt` raises.
         """
@@ -175,10 +184,7 @@ class Readiness:
         expired: TimedOut | None = None
         timer = None
         try:
-            # A message is not there merely because we ask.
-            ready = side.line[0] is me and (
-                side.hits >= HITS_UNTIL_SURE or bool(self._events_for(side))
-            )
+            ready = side.line[0] is me and (not look_first or bool(self._events_for(side)))
             looked = not ready
             while True:
                 if ready:
@@ -257,7 +263,8 @@ class Readiness:
         else:
             self._disarm()
         quiet = not (receiving.idle or sending.idle or self.observers) and self.left > 0
-        self.may_receive = quiet and not receiving.line and receiving.hits >= HITS_UNTIL_SURE
+        sure = receiving.hits >= HITS_UNTIL_SURE and not self.alternates
+        self.may_receive = quiet and not receiving.line and sure
         self.may_send = quiet and not sending.line and not self.unfinished
 
     def take_turns(self) -> None:
@@ -273,6 +280,13 @@ class Readiness:
         events = cast("int", self._raw.get(_EVENTS))
         self._tell(events)
         return events
+
+    def expects_nothing_yet(self) -> bool:
+        """True when a receive had better look first. Does not park."""
+        if self.alternates and not self.asked:
+            # Out of turn: only libzmq itself can say so (EFSM).
+            return False
+        return self.receiving.hits < HITS_UNTIL_SURE
 
     def more(self) -> bool:
         """True when parts of the message received last are still to come. Does not park."""

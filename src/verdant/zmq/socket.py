@@ -97,22 +97,26 @@ class Socket(zmq.Socket[bytes]):
 
     def recv_into(self, buffer: Any, /, *, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - any buffer
         """As pyzmq's. Parks until there is a message."""
+        # Never without a first try, which is what finds fault with the buffer.
         return self._receive(
-            lambda: _Raw.recv_into(self, buffer, nbytes=nbytes, flags=_NOBLOCK), flags
+            lambda: _Raw.recv_into(self, buffer, nbytes=nbytes, flags=_NOBLOCK), flags, False
         )
 
-    def _receive(self, attempt: Callable[[], T], flags: int) -> T:
+    def _receive(self, attempt: Callable[[], T], flags: int, may_look_first: bool = True) -> T:
         state = self._readiness
         state.check()
         if flags & _NOBLOCK:
             try:
+                state.asked = False
                 return attempt()
             finally:
                 state.settle()
         # In between the parts of a message nobody else gets a turn.
         if state.left <= 0 and not state.more():
             state.take_turns()
-        return state.run(state.receiving, attempt)
+        result = state.run(state.receiving, attempt, may_look_first and state.expects_nothing_yet())
+        state.asked = False
+        return result
 
     # Sending.
 
@@ -135,6 +139,7 @@ class Socket(zmq.Socket[bytes]):
             tracker = _send(self, data, _NOBLOCK, copy, track)
         except zmq.Again:
             return self._send_part(data, flags, copy, track)
+        state.asked = True
         state.left -= 1
         if not state.left:
             state.settle()
@@ -159,6 +164,7 @@ class Socket(zmq.Socket[bytes]):
             tracker = self._send_parts(msg_parts, flags, copy, track)
         except zmq.Again:
             return self._send_slowly(lambda: self._send_parts(msg_parts, flags, copy, track), flags)
+        state.asked = True
         state.left -= 1
         if not state.left:
             state.settle()
@@ -225,7 +231,9 @@ class Socket(zmq.Socket[bytes]):
                 state.settle()
         if state.left <= 0 and not state.unfinished:
             state.take_turns()
-        return state.run(state.sending, attempt)
+        result = state.run(state.sending, attempt)
+        state.asked = True
+        return result
 
     def _addressed(
         self,
