@@ -5,9 +5,13 @@ Place     tests/pyzmq; the child that runs pyzmq's own tests loads it first (`-p
 
 from __future__ import annotations
 
+import sys
+
 from verdant.patcher import monkey_patch
 
 monkey_patch()
+# As in plain_side.py.
+sys.modules["gevent"] = None  # type: ignore[assignment] # what makes an import fail
 
 import zmq  # noqa: E402 - the patch comes first
 import zmq.asyncio  # noqa: E402 - its classes are made of the plain ones

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from verdant import Event, Timeout, sleep, spawn
 from verdant.zmq import (
     DEALER,
-    LAST_ENDPOINT,
     NOBLOCK,
     POLLIN,
     PULL,
@@ -25,43 +24,19 @@ from verdant.zmq import (
     Again,
     Context,
     Poller,
-    Socket,
     ZMQError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+
+    from verdant.zmq import Socket
+
+    Join = Callable[[int, int], tuple[Socket, Socket]]
 
 
-class Keeping(Context):
-    """Keeps its sockets until it is destroyed, so that a test need not close them."""
-
-    kept: list[Socket]
-
-    def socket(self, *args: Any, **kwargs: Any) -> Any:
-        made = super().socket(*args, **kwargs)
-        self.kept.append(made)
-        return made
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    made = Keeping()
-    made.kept = []
-    yield made
-    made.destroy(linger=0)
-
-
-def joined(context: Context, left: int, right: int) -> tuple[Socket, Socket]:
-    binding = context.socket(left)
-    binding.bind("tcp://127.0.0.1:*")
-    connecting = context.socket(right)
-    connecting.connect(binding.getsockopt(LAST_ENDPOINT))
-    return binding, connecting
-
-
-def test_both_directions_at_once_lose_nothing(context: Context) -> None:
-    router, dealer = joined(context, ROUTER, DEALER)
+def test_both_directions_at_once_lose_nothing(joined: Join) -> None:
+    router, dealer = joined(ROUTER, DEALER)
     count = 10_000
 
     def serve() -> None:
@@ -79,8 +54,8 @@ def test_both_directions_at_once_lose_nothing(context: Context) -> None:
         sender.wait()
 
 
-def test_several_receivers_share_and_whole_messages_stay_whole(context: Context) -> None:
-    pull, push = joined(context, PULL, PUSH)
+def test_several_receivers_share_and_whole_messages_stay_whole(joined: Join) -> None:
+    pull, push = joined(PULL, PUSH)
     got: list[list[bytes]] = []
 
     def receive() -> None:
@@ -100,8 +75,8 @@ def test_several_receivers_share_and_whole_messages_stay_whole(context: Context)
     assert all(message[1:] == [b"a", b"b"] for message in got)
 
 
-def test_an_interrupted_receive_takes_nothing(context: Context) -> None:
-    pull, push = joined(context, PULL, PUSH)
+def test_an_interrupted_receive_takes_nothing(joined: Join) -> None:
+    pull, push = joined(PULL, PUSH)
     for number in range(50):
         waiting = spawn(pull.recv)
         sleep(0)
@@ -112,8 +87,8 @@ def test_an_interrupted_receive_takes_nothing(context: Context) -> None:
             assert pull.recv() == b"%d" % number
 
 
-def test_timeouts_of_sockets(context: Context) -> None:
-    pull, _ = joined(context, PULL, PUSH)
+def test_timeouts_of_sockets(joined: Join, context: Context) -> None:
+    pull, _ = joined(PULL, PUSH)
     for timeout_ms in (0, 1):
         pull.setsockopt(RCVTIMEO, timeout_ms)
         with pytest.raises(Again):
@@ -156,8 +131,8 @@ def test_a_full_queue_parks_the_sender_and_others_run(context: Context) -> None:
         done.wait()
 
 
-def test_closing_wakes_those_who_wait(context: Context) -> None:
-    pull, _ = joined(context, PULL, PUSH)
+def test_closing_wakes_those_who_wait(joined: Join) -> None:
+    pull, _ = joined(PULL, PUSH)
     waiting = [spawn(pull.recv) for _ in range(3)]
     sleep(0)
     pull.close()
@@ -166,8 +141,8 @@ def test_closing_wakes_those_who_wait(context: Context) -> None:
             thread.wait()
 
 
-def test_polling(context: Context) -> None:
-    pull, push = joined(context, PULL, PUSH)
+def test_polling(joined: Join) -> None:
+    pull, push = joined(PULL, PUSH)
     assert pull.poll(1) == 0
     poller = Poller()
     poller.register(pull, POLLIN)
@@ -229,8 +204,8 @@ def test_a_program_that_forgets_to_close_still_ends() -> None:
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
 
 
-def test_request_and_reply(context: Context) -> None:
-    replying, asking = joined(context, REP, REQ)
+def test_request_and_reply(joined: Join) -> None:
+    replying, asking = joined(REP, REQ)
 
     def serve() -> None:
         for _ in range(10):

@@ -7,6 +7,7 @@ import zmq.constants as _constants
 
 # libzmq's constants are some 280 names, which grow with it: they are pyzmq's to list.
 from zmq import (
+    _FINISHED_TRACKER,
     COPY_THRESHOLD,
     DRAFT_API,
     Again,
@@ -41,6 +42,7 @@ from zmq import (
     zmq_version,
     zmq_version_info,
 )
+from zmq.backend import IPC_PATH_MAX_LEN, PYZMQ_DRAFT_API
 from zmq.constants import *  # noqa: F403
 
 from verdant.zmq.context import LINGER_MS_DEFAULT, Context
@@ -56,7 +58,10 @@ keep_collector_native()
 __all__ = [
     "COPY_THRESHOLD",
     "DRAFT_API",
+    "IPC_PATH_MAX_LEN",
     "LINGER_MS_DEFAULT",
+    "PYZMQ_DRAFT_API",
+    "_FINISHED_TRACKER",
     "Again",
     "Context",
     "ContextTerminated",

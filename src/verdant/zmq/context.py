@@ -126,16 +126,17 @@ class Context(zmq.Context[Socket]):
         if self._shadow or not self._pid or self._pid != os.getpid() or sys.is_finalizing():
             return
         if not self.closed and self._ending is None:
+            self._close_sockets(None)
+            with suppress(RuntimeError):
+                # No thread is to be had: then the process keeps the context to its end.
+                start_new_thread(super().term, ())
+            # Last, since a filter may make an error of it.
             warnings.warn(
                 f"context {self!r} was forgotten: call its destroy()",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,
             )
-            self._close_sockets(None)
-            with suppress(RuntimeError):
-                # No thread is to be had: then the process keeps the context to its end.
-                start_new_thread(super().term, ())
 
 
 _open: WeakSet[Context] = WeakSet()

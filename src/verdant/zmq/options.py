@@ -16,6 +16,7 @@ import ctypes
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from zmq import ZMQError
 from zmq.backend import Socket as RawSocket
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _by_pyzmq(address: int, option: int) -> Callable[[], int]:
     def read() -> int:
         try:
             return cast("int", raw.get(option))
-        except OSError:
+        except ZMQError:
             return -1
 
     return read

@@ -197,6 +197,7 @@ class Readiness:
                             raise
                     else:
                         side.hits += 1
+                        self.left -= 1
                         return result
                 if expired is None and (limit_ms := self._timeout_ms(side)) >= 0:
                     if limit_ms == 0:
