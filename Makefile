@@ -42,13 +42,14 @@ test-stdlib: $(VENV)/.installed-dev
 # Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
 test-deps:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server rsyslog rsyslog-czmq
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/request_cost.py
 	$(BIN)/python benchmarks/proxy_cost.py
 	$(BIN)/python benchmarks/wsgi_cost.py
 	$(BIN)/python benchmarks/primitives_cost.py
+	$(BIN)/python benchmarks/zmq_cost.py
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

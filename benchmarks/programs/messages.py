@@ -1,12 +1,15 @@
 """One side of a ZeroMQ conversation: prints the CPU µs per message of this process.
 
-python messages.py RUNTIME QUESTION: plain, verdant or gevent; `reqrep`, `pull1` or `pull100`. The
-other side is a child of its own (`python messages.py other QUESTION PORT`), in plain pyzmq, so that
-what is counted is one side alone, libzmq's I/O thread included.
+    python messages.py RUNTIME QUESTION     RUNTIME: plain, verdant, gevent, uvloop
+                                            QUESTION: reqrep, pull1, pull100
+
+The other side is a child (`other QUESTION PORT...`) in plain pyzmq, so that what is counted is one
+side alone, libzmq's I/O thread included. `plain` blocks, in a native thread per socket.
 """
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -19,107 +22,118 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BODY = b"x" * 64
-ROUND_TRIPS = 30_000
-MESSAGES = 300_000
-RECEIVERS = {"pull1": 1, "pull100": 100}
-END = b"end"
+ROUND_TRIPS = 20_000
+MESSAGES = 200_000
+# One socket and one receiver for each.
+RECEIVERS = {"reqrep": 1, "pull1": 1, "pull100": 100}
 
 
-def other(question: str, port: int) -> None:
+def other(question: str, ports: list[str]) -> None:
     context = pyzmq.Context()
+    socket = context.socket(pyzmq.REP if question == "reqrep" else pyzmq.PUSH)
+    for port in ports:
+        socket.connect(f"tcp://127.0.0.1:{port}")
     if question == "reqrep":
-        socket = context.socket(pyzmq.REP)
-        socket.connect(f"tcp://127.0.0.1:{port}")
-        while (message := socket.recv()) != END:
-            socket.send(message)
-        socket.send(END)
-        socket.recv()
+        for _ in range(ROUND_TRIPS + 1):
+            socket.send(socket.recv())
     else:
-        socket = context.socket(pyzmq.PUSH)
-        socket.connect(f"tcp://127.0.0.1:{port}")
-        for _ in range(MESSAGES):
+        # The first ones tell that we are there.
+        for _ in range(MESSAGES + len(ports)):
             socket.send(BODY)
     socket.close()
     context.term()
 
 
-def start(question: str, port: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, __file__, "other", question, str(port)])
-
-
-def measure(operations: int, call: Callable[[], object]) -> float:
-    began = time.process_time()
-    call()
-    return (time.process_time() - began) / operations * 1e6
+def open_sockets(zmq: Any, question: str) -> tuple[Any, list[Any], subprocess.Popen[bytes]]:  # noqa: ANN401 - a module
+    context = zmq.Context()
+    kind = pyzmq.REQ if question == "reqrep" else pyzmq.PULL
+    sockets = [context.socket(kind) for _ in range(RECEIVERS[question])]
+    ports = [str(socket.bind_to_random_port("tcp://127.0.0.1")) for socket in sockets]
+    child = subprocess.Popen([sys.executable, __file__, "other", question, *ports])
+    return context, sockets, child
 
 
 def ask(zmq: Any, question: str, spawn: Callable[..., Any]) -> float:  # noqa: ANN401 - a module
-    context = zmq.Context()
-    socket = context.socket(zmq.REQ if question == "reqrep" else zmq.PULL)
-    peer = start(question, socket.bind_to_random_port("tcp://127.0.0.1"))
+    context, sockets, child = open_sockets(zmq, question)
 
-    def round_trips() -> None:
-        for _ in range(ROUND_TRIPS):
+    def round_trips(socket: Any, count: int) -> None:  # noqa: ANN401
+        for _ in range(count):
             socket.send(BODY)
             socket.recv()
 
-    left = MESSAGES - 1
-
-    def receive() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
+    def receive(socket: Any, count: int) -> None:  # noqa: ANN401
+        for _ in range(count):
             socket.recv()
 
-    def receive_all() -> None:
-        # Each takes a message off the count before it asks, so that none waits in vain.
-        for thread in [spawn(receive) for _ in range(RECEIVERS[question])]:
+    work = round_trips if question == "reqrep" else receive
+    operations = ROUND_TRIPS if question == "reqrep" else MESSAGES
+
+    def run(count: int) -> None:
+        for thread in [spawn(work, socket, count) for socket in sockets]:
             thread.join()
 
-    def one_green_thread() -> None:
-        spawn(round_trips).join()
-
-    if question == "reqrep":
-        socket.send(BODY)
-        socket.recv()
-        cost = measure(ROUND_TRIPS, one_green_thread)
-        socket.send(END)
-        socket.recv()
-    else:
-        # The first one waits for the peer to start.
-        socket.recv()
-        cost = measure(MESSAGES - 1, receive_all)
-    peer.kill()
-    peer.wait()
-    socket.close(0)
+    run(1)
+    began = time.process_time()
+    run(operations // len(sockets))
+    cost = (time.process_time() - began) / operations * 1e6
+    child.wait()
+    for socket in sockets:
+        socket.close(0)
     context.term()
     return cost
+
+
+async def ask_asyncio(question: str) -> float:
+    import zmq.asyncio
+
+    context, sockets, child = open_sockets(zmq.asyncio, question)
+
+    async def round_trips(socket: Any, count: int) -> None:  # noqa: ANN401
+        for _ in range(count):
+            await socket.send(BODY)
+            await socket.recv()
+
+    async def receive(socket: Any, count: int) -> None:  # noqa: ANN401
+        for _ in range(count):
+            await socket.recv()
+
+    work = round_trips if question == "reqrep" else receive
+    operations = ROUND_TRIPS if question == "reqrep" else MESSAGES
+    await asyncio.gather(*(work(socket, 1) for socket in sockets))
+    began = time.process_time()
+    await asyncio.gather(*(work(socket, operations // len(sockets)) for socket in sockets))
+    cost = (time.process_time() - began) / operations * 1e6
+    child.wait()
+    context.destroy(0)
+    return cost
+
+
+def native_thread(fn: Callable[..., None], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=fn, args=args)
+    thread.start()
+    return thread
 
 
 def main() -> None:
     runtime, question = sys.argv[1:3]
     if runtime == "other":
-        other(question, int(sys.argv[3]))
-        return
-    zmq: Any
-    if runtime == "plain":
-        zmq = pyzmq
-
-        def spawn(fn: Callable[[], None]) -> threading.Thread:
-            thread = threading.Thread(target=fn)
-            thread.start()
-            return thread
+        other(question, sys.argv[3:])
+    elif runtime == "plain":
+        print(ask(pyzmq, question, native_thread))
     elif runtime == "verdant":
         import verdant
         from verdant import zmq
 
-        spawn = verdant.spawn
-    else:
+        print(ask(zmq, question, verdant.spawn))
+    elif runtime == "gevent":
         import gevent
-        from zmq import green as zmq
+        from zmq import green
 
-        spawn = gevent.spawn
-    print(ask(zmq, question, spawn))
+        print(ask(green, question, gevent.spawn))
+    else:
+        import uvloop
+
+        print(uvloop.run(ask_asyncio(question)))
 
 
 if __name__ == "__main__":
