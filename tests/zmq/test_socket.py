@@ -15,10 +15,13 @@ from verdant.zmq import (
     POLLIN,
     PULL,
     PUSH,
+    RCVHWM,
     RCVTIMEO,
     REP,
     REQ,
     ROUTER,
+    ROUTER_MANDATORY,
+    ROUTING_ID,
     SNDHWM,
     SNDTIMEO,
     Again,
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 def test_both_directions_at_once_lose_nothing(joined: Join) -> None:
     router, dealer = joined(ROUTER, DEALER)
+    # Else it drops what its peer is too slow for.
+    router.set(ROUTER_MANDATORY, 1)
     count = 10_000
 
     def serve() -> None:
@@ -129,6 +134,39 @@ def test_a_full_queue_parks_the_sender_and_others_run(context: Context) -> None:
     with Timeout(30):
         assert [pull.recv() for _ in range(1000)] == [b"%d" % n for n in range(1000)]
         done.wait()
+
+
+def test_a_router_that_must_not_drop_waits_for_a_slow_peer(context: Context) -> None:
+    router, dealer = context.socket(ROUTER), context.socket(DEALER)
+    router.set(ROUTER_MANDATORY, 1)
+    router.set(SNDHWM, 2)
+    dealer.set(RCVHWM, 2)
+    dealer.set(ROUTING_ID, b"slow")
+    router.bind("inproc://slow")
+    dealer.connect("inproc://slow")
+    dealer.send(b"here")
+    with Timeout(30):
+        router.recv_multipart()
+        hearing = spawn(router.recv_multipart)
+        sending = spawn(lambda: [router.send_multipart([b"slow", b"%d" % n]) for n in range(20)])
+        turns = 0
+        while turns < 20:
+            # Its queue is full, EVENTS says otherwise, and the hub goes on.
+            turns += 1
+            sleep(0)
+        assert not sending.done
+        assert [dealer.recv() for _ in range(20)] == [b"%d" % n for n in range(20)]
+        sending.wait()
+        dealer.send(b"thanks")
+        assert hearing.wait()[-1] == b"thanks"
+        router.set(SNDTIMEO, 5)
+
+        def send_too_many() -> None:
+            for _ in range(20):
+                router.send_multipart([b"slow", b"x"])
+
+        with pytest.raises(Again):
+            send_too_many()
 
 
 def test_closing_wakes_those_who_wait(joined: Join) -> None:

@@ -46,6 +46,7 @@ from verdant.core import (
     withdraw,
 )
 from verdant.core.originals import get_ident
+from verdant.zmq.calls import Turns
 from verdant.zmq.errors import WrongProcess, WrongThread
 from verdant.zmq.options import int_option
 
@@ -64,6 +65,11 @@ CALLS_PER_TURN = 100
 # looking first. A look costs one µs, a receive that finds nothing three times that: after a few
 # hits in a row a blind try is the better bet, after a wait (a REQ's, say) it is not.
 HITS_UNTIL_SURE = 4
+
+# A ROUTER that must not drop (ROUTER_MANDATORY) refuses a message while its peer's queue is full,
+# and its EVENTS says writable all the same: for other peers it is. So it is tried again, at a rate
+# that costs some 0.5 % of a processor and that no such peer will notice.
+RETRY_S = 0.001
 
 _EVENTS = int(zmq.EVENTS)
 _FD = int(zmq.FD)
@@ -97,7 +103,7 @@ class Side:
         self.timeout_ms: int | None = None
 
 
-class Readiness:
+class Readiness(Turns):
     """Who waits for one socket. Stands in the watch where a waiting green thread would.
 
     `address`: of libzmq's socket. This object does not keep pyzmq's alive: whoever waits does.
@@ -110,14 +116,9 @@ class Readiness:
         "_read_more",
         "_watch",
         "alternates",
-        "asked",
         "closed",
         "hub",
-        "ident",
         "interrupts",
-        "left",
-        "may_receive",
-        "may_send",
         "observers",
         "receiving",
         "scheduled",
@@ -186,6 +187,7 @@ class Readiness:
         try:
             ready = side.line[0] is me and (not look_first or bool(self._events_for(side)))
             looked = not ready
+            claimed = False
             while True:
                 if ready:
                     try:
@@ -204,8 +206,7 @@ class Readiness:
                         raise zmq.Again
                     expired = TimedOut(f"the socket was not ready within {limit_ms} ms")
                     timer = me.hub.run_later(limit_ms / 1000, me.hub.interrupt, me, expired)
-                if looked or not self._events_for(side):
-                    self._wait(side, me)
+                claimed = self._pause(side, me, looked, claimed)
                 ready = True
         except TimedOut as exc:
             # A Timeout scope around us is somebody else's bound.
@@ -217,6 +218,16 @@ class Readiness:
                 timer.cancel()
                 withdraw(me, cast("TimedOut", expired))
             self._leave(side, me)
+
+    def _pause(self, side: Side, me: Parkable, looked: bool, claimed: bool) -> bool:
+        """Before the next try: wait, unless EVENTS says go. Returns whether it says so."""
+        if looked or not self._events_for(side):
+            self._wait(side, me)
+            return False
+        if claimed:
+            # It said so before, and it was not so.
+            sleep(RETRY_S)
+        return True
 
     def _timeout_ms(self, side: Side) -> int:
         if side.timeout_ms is None:

@@ -5,11 +5,10 @@ Promise   several green threads may send and receive on one socket: one of each 
           others in a fair line, a multipart message whole. An interrupted receive has taken no
           message, an interrupted send has sent none. Closing wakes everybody with ENOTSOCK.
           RCVTIMEO and SNDTIMEO are kept, 0 too.
-Not here  the rule by which it waits (readiness.py).
+Not here  the rule by which it waits (readiness.py); calls that need not wait (calls.py).
 
 Every call tries first, without waiting: a socket under load never parks between messages, which is
-why a long run of them yields to the others now and then. What most calls need stands in the few
-lines before `_receive` and `_send`; these are for when somebody waits, or there is nothing yet.
+why a long run of them yields to the others now and then.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import zmq
 from zmq.backend import Socket as _Raw
 
 from verdant.core.originals import get_ident
+from verdant.zmq.calls import Calls
 from verdant.zmq.errors import WrongThread
 from verdant.zmq.sharing import readiness_of
 
@@ -47,7 +47,7 @@ _recv = cast("Callable[..., Any]", _Raw.recv)
 _send = cast("Callable[..., Any]", _Raw.send)
 
 
-class Socket(zmq.Socket[bytes]):
+class Socket(Calls, zmq.Socket[bytes]):  # type: ignore[misc] # one signature for what pyzmq overloads
     """A ZeroMQ socket for green threads; constructor and calls as in pyzmq."""
 
     # Declared here because pyzmq takes an assignment to any other name for a socket option.
@@ -59,19 +59,13 @@ class Socket(zmq.Socket[bytes]):
 
     # Receiving.
 
-    def recv(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # noqa: ANN401 - bytes or Frame
-        """As pyzmq's. Parks until there is a message."""
-        state = self._readiness
-        if flags or not state.may_receive or get_ident() != state.ident:
-            return self._receive(lambda: _recv(self, _NOBLOCK, copy, track), flags)
-        try:
-            message = _recv(self, _NOBLOCK, copy, track)
-        except zmq.Again:
-            return self._receive(lambda: _recv(self, _NOBLOCK, copy, track), flags)
-        state.left -= 1
-        if not state.left:
-            state.settle()
-        return message
+    def _recv_slowly(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # noqa: ANN401 - bytes or Frame
+        return self._receive(lambda: _recv(self, _NOBLOCK, copy, track), flags)
+
+    def _found_nothing(self) -> Any:  # noqa: ANN401 - bytes
+        # A try has just failed: the next one comes after a look.
+        self._readiness.receiving.hits = 0
+        return self._receive(lambda: _recv(self, _NOBLOCK), 0)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # noqa: ANN401 - a list of bytes or of Frames
         """As pyzmq's. Parks until there is a message; takes all of it."""
@@ -120,7 +114,7 @@ class Socket(zmq.Socket[bytes]):
 
     # Sending.
 
-    def send(  # type: ignore[override] # one signature for what pyzmq overloads
+    def _send_slowly(
         self,
         data: Any,  # noqa: ANN401 - any buffer, or a Frame
         flags: int = 0,
@@ -129,21 +123,12 @@ class Socket(zmq.Socket[bytes]):
         routing_id: int | None = None,
         group: str | None = None,
     ) -> zmq.MessageTracker | None:
-        """As pyzmq's. Parks while the message cannot be queued."""
-        state = self._readiness
         if routing_id is not None or group is not None:
             data = self._addressed(data, copy, track, routing_id, group)
-        if flags or not state.may_send or get_ident() != state.ident:
-            return self._send_part(data, flags, copy, track)
-        try:
-            tracker = _send(self, data, _NOBLOCK, copy, track)
-        except zmq.Again:
-            return self._send_part(data, flags, copy, track)
-        state.asked = True
-        state.left -= 1
-        if not state.left:
-            state.settle()
-        return cast("zmq.MessageTracker | None", tracker)
+        return self._send_part(data, flags, copy, track)
+
+    def _send_again(self, data: Any) -> zmq.MessageTracker | None:  # noqa: ANN401 - any buffer, or a Frame
+        return self._send_part(data, 0, True, False)
 
     def send_multipart(
         self,
@@ -159,11 +144,11 @@ class Socket(zmq.Socket[bytes]):
                 _check_buffer(number, part)
         state = self._readiness
         if flags or not state.may_send or get_ident() != state.ident:
-            return self._send_slowly(lambda: self._send_parts(msg_parts, flags, copy, track), flags)
+            return self._send_until(lambda: self._send_parts(msg_parts, flags, copy, track), flags)
         try:
             tracker = self._send_parts(msg_parts, flags, copy, track)
         except zmq.Again:
-            return self._send_slowly(lambda: self._send_parts(msg_parts, flags, copy, track), flags)
+            return self._send_until(lambda: self._send_parts(msg_parts, flags, copy, track), flags)
         state.asked = True
         state.left -= 1
         if not state.left:
@@ -205,7 +190,7 @@ class Socket(zmq.Socket[bytes]):
     ) -> zmq.MessageTracker | None:
         state = self._readiness
         try:
-            tracker = self._send_slowly(
+            tracker = self._send_until(
                 lambda: _send(self, data, flags | _NOBLOCK, copy, track), flags
             )
         except zmq.Again:
@@ -221,7 +206,7 @@ class Socket(zmq.Socket[bytes]):
             state.settle()
         return cast("zmq.MessageTracker | None", tracker)
 
-    def _send_slowly(self, attempt: Callable[[], T], flags: int) -> T:
+    def _send_until(self, attempt: Callable[[], T], flags: int) -> T:
         state = self._readiness
         state.check()
         if flags & _NOBLOCK:
