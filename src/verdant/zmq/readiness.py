@@ -246,7 +246,7 @@ class Readiness(Turns):
         self.left = CALLS_PER_TURN
         try:
             # Woken by switch() on an edge, by _tell() after another's call, or by close().
-            me.hub.switch()
+            me.hub.leave()
         except BaseException:
             if side.line[0] is me:
                 side.idle = False
