@@ -21,8 +21,8 @@ few seconds: it turns a lost wake-up into a delay that nobody can explain.
     line of a direction:   head ─ next ─ next        only the head tries; leaving, it looks on
                            └ idle: parked until an edge          behalf of the next
 
-Why `may_receive` and `may_send`: nearly all calls meet nobody else, and one look at a flag is all
-that these pay. Whoever begins to wait lowers the flags, the last to leave puts them up again.
+Nearly all calls meet nobody else and pay one look at `may_receive` or `may_send`. Whoever begins to
+wait lowers these flags, the last to leave puts them up again.
 """
 
 from __future__ import annotations
@@ -49,26 +49,21 @@ from verdant.core.originals import get_ident
 from verdant.zmq.calls import Turns
 from verdant.zmq.errors import WrongProcess, WrongThread
 from verdant.zmq.options import int_option
+from verdant.zmq.side import HITS_UNTIL_SURE, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verdant.sync import Event
 
-__all__ = ["CALLS_PER_TURN", "Readiness", "Side"]
+__all__ = ["CALLS_PER_TURN", "Readiness"]
 
 # Calls in a row before others run. A call takes one or two µs and letting others run about as
 # long, so a busy socket holds the hub for some 100 µs at most and pays one per cent for it.
 CALLS_PER_TURN = 100
 
-# Receives that found a message at once, since the last wait, until the next is made without
-# looking first. A look costs one µs, a receive that finds nothing three times that: after a few
-# hits in a row a blind try is the better bet, after a wait (a REQ's, say) it is not.
-HITS_UNTIL_SURE = 4
-
-# A ROUTER that must not drop (ROUTER_MANDATORY) refuses a message while its peer's queue is full,
-# and its EVENTS says writable all the same: for other peers it is. So it is tried again, at a rate
-# that costs some 0.5 % of a processor and that no such peer will notice.
+# A ROUTER that must not drop (ROUTER_MANDATORY) refuses a message while its peer's queue is full, and
+# EVENTS says writable: for others it is. So it tries again, for some 0.5 % of a processor.
 RETRY_S = 0.001
 
 _EVENTS = int(zmq.EVENTS)
@@ -84,23 +79,6 @@ _ALL = int(zmq.POLLIN | zmq.POLLOUT | zmq.POLLERR)
 _FORKED = -1
 
 T = TypeVar("T")
-
-
-class Side:
-    """One direction: who wants to go, in order. The head tries, or is `idle`: parked till an edge.
-
-    `timeout_ms`: the socket's RCVTIMEO or SNDTIMEO, None until somebody reads it.
-    """
-
-    __slots__ = ("bit", "hits", "idle", "line", "timeout_ms", "timeout_option")
-
-    def __init__(self, bit: int, timeout_option: int, hits: int) -> None:
-        self.bit = bit
-        self.line: deque[Parkable] = deque()
-        self.idle = False
-        self.hits = hits
-        self.timeout_option = timeout_option
-        self.timeout_ms: int | None = None
 
 
 class Readiness(Turns):
@@ -150,7 +128,7 @@ class Readiness(Turns):
         self.left = CALLS_PER_TURN
         self.may_receive = False
         self.may_send = False
-        # Parts of a message were sent, its last one was not.
+        # The last part of a message is still to come.
         self.unfinished = False
         self.scheduled = False
         self.interrupts = None
@@ -417,7 +395,7 @@ class Readiness(Turns):
             self._watch.close()
 
     def __del__(self) -> None:
-        # A shadow goes without being closed; its descriptor may outlive it, its watch must not.
+        # A shadow goes without being closed; its watch must go with it.
         if self._watch is not None and not self._watch.closed:
             self._disarm()
             self._watch.close()
