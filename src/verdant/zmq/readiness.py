@@ -14,9 +14,8 @@ and read ZMQ_EVENTS until it has nothing. From that follows the rule, in both di
     before parking:                     stand in line, read EVENTS; if it has our bit, try again
     on an edge (in the hub):            one waiter: let it try. Several: read EVENTS, wake who can
 
-Nothing of this thread runs between the last look and the park, so an edge that comes later is
-still in the descriptor when the hub polls. The rejected way is a watchdog that looks again every
-few seconds: it turns a lost wake-up into a delay that nobody can explain.
+Nothing of this thread runs between the last look and the park, so an edge that comes later is still
+there when the hub polls. Rejected: a watchdog, which turns a lost wake-up into an odd delay.
 
     line of a direction:   head ─ next ─ next        only the head tries; leaving, it looks on
                            └ idle: parked until an edge          behalf of the next
@@ -62,8 +61,8 @@ __all__ = ["CALLS_PER_TURN", "Readiness"]
 # long, so a busy socket holds the hub for some 100 µs at most and pays one per cent for it.
 CALLS_PER_TURN = 100
 
-# A ROUTER that must not drop (ROUTER_MANDATORY) refuses a message while its peer's queue is full, and
-# EVENTS says writable: for others it is. So it tries again, for some 0.5 % of a processor.
+# A ROUTER that must not drop (ROUTER_MANDATORY) refuses a message while its peer's queue is full
+# and EVENTS says writable, for other peers. So it tries again, for some 0.5 % of a processor.
 RETRY_S = 0.001
 
 _EVENTS = int(zmq.EVENTS)
@@ -346,7 +345,7 @@ class Readiness(Turns):
             self._tell(self._events_or_all())
 
     def throw(self, exc: BaseException, /) -> object:
-        """Part of what the hub expects of a waiter; nobody interrupts this one."""
+        """The hub expects it of a waiter; nobody interrupts this one."""
         raise exc
 
     def _make_watch(self) -> FdWatch:
