@@ -33,6 +33,8 @@ from zmq import (
     SUBSCRIBE,
     UNSUBSCRIBE,
     XPUB,
+    XREP,
+    XREQ,
     XSUB,
     Again,
     ContextTerminated,
@@ -40,9 +42,13 @@ from zmq import (
     ZMQError,
 )
 
+from verdant.zmq.client import Client
 from verdant.zmq.context import Context
+from verdant.zmq.errors import BadHandler, CallFailed, CallRefused, NoAnswer, ServiceError
+from verdant.zmq.loop import Methods, zmq_loop
 from verdant.zmq.poller import Poller
 from verdant.zmq.readiness import Readiness
+from verdant.zmq.service import Service
 from verdant.zmq.socket import Socket, WrongThread
 
 __all__ = [
@@ -78,14 +84,25 @@ __all__ = [
     "SUBSCRIBE",
     "UNSUBSCRIBE",
     "XPUB",
+    "XREP",
+    "XREQ",
     "XSUB",
     "Again",
+    "BadHandler",
+    "CallFailed",
+    "CallRefused",
+    "Client",
     "Context",
     "ContextTerminated",
     "Frame",
+    "Methods",
+    "NoAnswer",
     "Poller",
     "Readiness",
+    "Service",
+    "ServiceError",
     "Socket",
     "WrongThread",
     "ZMQError",
+    "zmq_loop",
 ]
