@@ -69,6 +69,9 @@ LATE_S_MAX = 10.0
 HEARTBEAT_IVL_MS = 10_000
 HEARTBEAT_TIMEOUT_MS = 30_000
 
+# ZeroMQ's own thread closes a listener within microseconds; on no account is it waited for longer.
+UNBIND_S_MAX = 1.0
+
 # A stopped service waits so long for its last answers to leave.
 LINGER_MS = 1000
 
@@ -231,6 +234,21 @@ class Service:
         self._close(socket)
         return len(broken)
 
+    def _unbind(self, socket: Socket) -> None:
+        # So that whoever listens next finds the place free: the listener is closed in ZeroMQ's own
+        # thread, whose word we wait for. Not earlier: its connections go with it.
+        if self.endpoint.startswith("inproc://"):
+            socket.unbind(self.endpoint)
+            return
+        monitor = socket.get_monitor_socket(zmq.EVENT_CLOSED)
+        try:
+            socket.unbind(self.endpoint)
+            with Timeout(UNBIND_S_MAX, False):
+                monitor.recv_multipart()
+        finally:
+            socket.disable_monitor()
+            monitor.close(0)
+
     def _close(self, socket: Socket) -> None:
         if self._receiver is not None:
             self._receiver.cancel()
@@ -244,6 +262,8 @@ class Service:
             self._take(parts)
         self._flush()
         self._socket = None
+        if not self._connect:
+            self._unbind(socket)
         socket.close(LINGER_MS)
         self._stopped.set()
 
