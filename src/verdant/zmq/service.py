@@ -276,6 +276,9 @@ class Service:
                 self._room.wait()
             try:
                 self._take(socket.recv_multipart())
+                if self._active == 1:
+                    # One call at a time: there is hardly a second message to look for.
+                    continue
                 for _ in range(RECEIVED_PER_TURN):
                     if self._active >= self.calls_max and not self.stopping:
                         break
@@ -336,6 +339,9 @@ class Service:
         if self.stopping:
             self._idle.wake_all()
         self._post(reply)
+        if not self._under_way:
+            # Nobody is left to share the flush with, so it need not wait for the hub's next turn.
+            self._flush()
 
     @staticmethod
     def _error(envelope: list[bytes], code: str, text: str) -> list[bytes]:
@@ -362,8 +368,10 @@ class Service:
                 self._hub.run_soon(self._flush)
 
     def _flush(self) -> None:
-        # In the hub: must neither park nor raise.
+        # In the hub, or at the end of the last call: must neither park nor raise.
         self._flush_due = False
+        if not self._outbox:
+            return
         socket = self._socket
         outbox = self._outbox
         if socket is None or socket.closed:
