@@ -1,4 +1,5 @@
 # Everything happens in .venv, which each target makes by itself when it is missing or stale.
+SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := up
 
 # The run-time install: what an operator needs.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml setup.py $(wildcard src/verdant/core/_speedups*.[ch])
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@touch $@
@@ -44,11 +45,11 @@ test-deps:
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server
 
+# Each question's table and JSON line, also kept in benchmarks/results/.
+BENCHMARKS := request_cost proxy_cost wsgi_cost primitives_cost idle_cost
 bench: $(VENV)/.installed-bench
-	$(BIN)/python benchmarks/request_cost.py
-	$(BIN)/python benchmarks/proxy_cost.py
-	$(BIN)/python benchmarks/wsgi_cost.py
-	$(BIN)/python benchmarks/primitives_cost.py
+	set -o pipefail; for name in $(BENCHMARKS); do \
+	  $(BIN)/python benchmarks/$$name.py | tee benchmarks/results/$$name.txt || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

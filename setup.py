@@ -12,7 +12,8 @@ from setuptools import Extension, setup
 
 SPEEDUPS = Extension(
     "verdant.core._speedups",
-    sources=["src/verdant/core/_speedups.c"],
+    sources=["src/verdant/core/_speedups.c", "src/verdant/core/_speedups_chunks.c"],
+    depends=["src/verdant/core/_speedups.h"],
     # The headers lie in the package, and are included as greenlet/greenlet.h.
     include_dirs=[str(Path(greenlet.__file__).parents[1])],
     optional=True,

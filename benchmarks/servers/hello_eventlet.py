@@ -14,4 +14,4 @@ def handle(connection, _peer):  # noqa: ANN001, ANN201 - Eventlet has no types
             connection.sendall(ANSWER)
 
 
-eventlet.serve(eventlet.listen(("127.0.0.1", int(sys.argv[1])), backlog=4096), handle, 10000)
+eventlet.serve(eventlet.listen(("127.0.0.1", int(sys.argv[1])), backlog=4096), handle, 20_000)

@@ -12,4 +12,5 @@ def handle(stream: Stream) -> None:
         stream.sendall(ANSWER)
 
 
-serve(listen(("127.0.0.1", int(sys.argv[1]))), handle)
+# More than the default, which the connections of idle_cost.py alone would use up.
+serve(listen(("127.0.0.1", int(sys.argv[1]))), handle, concurrency=20_000)

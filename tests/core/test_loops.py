@@ -16,6 +16,7 @@ TESTS = Path(__file__).parents[1]
 # What goes through the loops with every line; the rest would only be slow.
 SUBJECTS = (
     "core/test_runtime.py",
+    "core/test_leave.py",
     "core/test_watch.py",
     "core/test_hub.py",
     "green/test_socket.py",

@@ -215,7 +215,7 @@ class LoopThread(GreenThread[T_co]):
         super().__init__(hub, fn, (), name)
         self._state = _NOTHING
         _threads.add(self)
-        hub.ready.append(self.switch)
+        hub.ready.append(self)
 
     def switch(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - greenlet's own
         """Run it until it parks. The hub's business, and that of greenlets made by a coroutine."""

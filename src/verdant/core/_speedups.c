@@ -9,8 +9,8 @@ What is saved is not system calls (they are the same) but the interpreter betwee
 frames per receive, two per send, and a loop turn per event. Who runs is said at each switch.
 */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "_speedups.h"
+
 #include <structmember.h>
 
 #include <errno.h>
@@ -29,13 +29,19 @@ frames per receive, two per send, and a loop turn per event. Who runs is said at
 #define BUFFER_BYTES (64 * 1024)
 static char buffer[BUFFER_BYTES];
 
-static PyObject *str_scheduled, *str_switch, *str_wait_readable, *str_wait_writable;
+static PyObject *str_scheduled, *str_interrupts, *str_popleft, *str_append, *str_switch, *str_wait_readable, *str_wait_writable;
 static PyObject *str_rouse_readers, *str_rouse_writers, *str_leave_readers, *str_leave_writers;
 
 typedef struct {
     PyObject_HEAD
-    PyObject *hub;
-    PyObject *hub_greenlet;
+    PyObject *greenlet;
+    PyObject *ready;
+    Py_ssize_t batch;
+} Hub;
+
+typedef struct {
+    PyObject_HEAD
+    Hub *hub;
     PyObject *reader;
     PyObject *writer;
     PyObject *more_readers;
@@ -47,7 +53,209 @@ typedef struct {
     char closed;
 } Watch;
 
-static PyTypeObject *watch_type;
+static PyTypeObject *hub_type, *watch_type;
+
+/* The last type of green thread seen whose `switch` is greenlet's own; a strong reference. */
+static PyTypeObject *plain_type;
+
+/* 1 when `waiter` may be switched to without asking its `switch`; 0 for what is no greenlet, or does
+   more at a switch (the thread of an asyncio loop does). */
+static int
+is_plain(PyObject *waiter)
+{
+    PyTypeObject *type = Py_TYPE(waiter);
+    if (type == plain_type || type == &PyGreenlet_Type)
+        return 1;
+    if (!PyGreenlet_Check(waiter))
+        return 0;
+    PyObject *its = PyObject_GetAttr((PyObject *)type, str_switch);
+    PyObject *greenlets = PyObject_GetAttr((PyObject *)&PyGreenlet_Type, str_switch);
+    int plain = its != NULL && its == greenlets;
+    Py_XDECREF(its);
+    Py_XDECREF(greenlets);
+    PyErr_Clear();
+    if (plain)
+        Py_XSETREF(plain_type, (PyTypeObject *)Py_NewRef(type));
+    return plain;
+}
+
+/* ---- The ready queue ---- */
+
+static int
+switch_to(PyObject *target)
+{
+    PyObject *result = is_plain(target)
+                           ? PyGreenlet_Switch((PyGreenlet *)target, NULL, NULL)
+                           : PyObject_CallMethodNoArgs(target, str_switch);
+    if (result == NULL)
+        return -1;
+    Py_DECREF(result);
+    return 0;
+}
+
+/* Take out the next that `leave` may switch to from here: a new reference, or NULL without an
+   exception where the hub is to choose. */
+static PyObject *
+following(Hub *hub)
+{
+    if (hub->batch <= 0)
+        return NULL;
+    PyObject *me = (PyObject *)PyGreenlet_GetCurrent();
+    int plain = me != NULL && is_plain(me);
+    Py_XDECREF(me);
+    PyObject *next = plain ? PySequence_GetItem(hub->ready, 0) : NULL;
+    if (next == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    if (is_plain(next) && PyGreenlet_ACTIVE((PyGreenlet *)next)) {
+        PyObject *taken = PyObject_CallMethodNoArgs(hub->ready, str_popleft);
+        if (taken != NULL) {
+            hub->batch--;
+            Py_DECREF(taken);
+            return next;
+        }
+        PyErr_Clear();
+    }
+    Py_DECREF(next);
+    return NULL;
+}
+
+/* In the greenlet that leaves; others run until somebody switches back to it. */
+static int
+leave(Hub *hub)
+{
+    PyObject *next = following(hub);
+    PyObject *target = next != NULL ? next : Py_NewRef(hub->greenlet);
+    int failed = switch_to(target);
+    Py_DECREF(target);
+    return failed;
+}
+
+static PyObject *
+hub_leave(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    if (leave((Hub *)self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+hub_run_ready(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    Hub *hub = (Hub *)self;
+    hub->batch = PyObject_Size(hub->ready);
+    if (hub->batch < 0)
+        return NULL;
+    while (hub->batch > 0 && PyObject_Size(hub->ready) > 0) {
+        hub->batch--;
+        PyObject *next = PyObject_CallMethodNoArgs(hub->ready, str_popleft);
+        if (next == NULL)
+            return NULL;
+        int failed = switch_to(next);
+        Py_DECREF(next);
+        if (failed < 0)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* Raise the first interrupt of `me`, if there is one. */
+static int
+raise_interrupt(PyObject *me)
+{
+    PyObject *interrupts = PyObject_GetAttr(me, str_interrupts);
+    if (interrupts == NULL)
+        return -1;
+    int pending = interrupts == Py_None ? 0 : PyObject_IsTrue(interrupts);
+    if (pending > 0) {
+        PyObject *exc = PyObject_CallMethodNoArgs(interrupts, str_popleft);
+        if (exc != NULL) {
+            PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+            Py_DECREF(exc);
+        }
+        pending = -1;
+    }
+    Py_DECREF(interrupts);
+    return pending;
+}
+
+static PyObject *
+hub_take_turns(PyObject *self, PyObject *me)
+{
+    Hub *hub = (Hub *)self;
+    if (raise_interrupt(me) < 0 || PyObject_SetAttr(me, str_scheduled, Py_True) < 0)
+        return NULL;
+    PyObject *appended = PyObject_CallMethodOneArg(hub->ready, str_append, me);
+    if (appended == NULL)
+        return NULL;
+    Py_DECREF(appended);
+    if (leave(hub) < 0 || PyObject_SetAttr(me, str_scheduled, Py_False) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static int
+hub_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Hub *hub = (Hub *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(hub->greenlet);
+    Py_VISIT(hub->ready);
+    return 0;
+}
+
+static int
+hub_clear(PyObject *self)
+{
+    Hub *hub = (Hub *)self;
+    Py_CLEAR(hub->greenlet);
+    Py_CLEAR(hub->ready);
+    return 0;
+}
+
+static void
+hub_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    hub_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef hub_members[] = {
+    {"greenlet", T_OBJECT, offsetof(Hub, greenlet), 0, NULL},
+    {"ready", T_OBJECT, offsetof(Hub, ready), 0, NULL},
+    {"batch", T_PYSSIZET, offsetof(Hub, batch), 0, NULL},
+    {NULL},
+};
+
+static PyMethodDef hub_methods[] = {
+    {"leave", hub_leave, METH_NOARGS, "As in loops.py."},
+    {"run_ready", hub_run_ready, METH_NOARGS, "As in loops.py."},
+    {"take_turns", hub_take_turns, METH_O, "As in loops.py."},
+    {NULL},
+};
+
+static PyType_Slot hub_slots[] = {
+    {Py_tp_doc, "The ready queue of a hub, and who runs next."},
+    {Py_tp_members, hub_members},
+    {Py_tp_methods, hub_methods},
+    {Py_tp_traverse, hub_traverse},
+    {Py_tp_clear, hub_clear},
+    {Py_tp_dealloc, hub_dealloc},
+    {0, NULL},
+};
+
+static PyType_Spec hub_spec = {
+    .name = "verdant.core._speedups.HubLoops",
+    .basicsize = sizeof(Hub),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = hub_slots,
+};
+
+/* ---- A descriptor ---- */
 
 static int
 is_nobody(PyObject *waiter)
@@ -65,8 +273,7 @@ park(Watch *watch, PyObject **slot, PyObject *str_leave)
         return -1;
     Py_INCREF(me);
     Py_XSETREF(*slot, me);
-    PyObject *result = PyGreenlet_Switch((PyGreenlet *)watch->hub_greenlet, NULL, NULL);
-    if (result == NULL) {
+    if (leave(watch->hub) < 0) {
         /* Interrupted: nobody took us out of the line. */
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
@@ -82,7 +289,6 @@ park(Watch *watch, PyObject **slot, PyObject *str_leave)
         PyErr_Restore(type, value, traceback);
         return -1;
     }
-    Py_DECREF(result);
     int failed = PyObject_SetAttr(me, str_scheduled, Py_False);
     Py_DECREF(me);
     return failed;
@@ -220,7 +426,6 @@ watch_traverse(PyObject *self, visitproc visit, void *arg)
     Watch *watch = (Watch *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(watch->hub);
-    Py_VISIT(watch->hub_greenlet);
     Py_VISIT(watch->reader);
     Py_VISIT(watch->writer);
     Py_VISIT(watch->more_readers);
@@ -233,7 +438,6 @@ watch_clear(PyObject *self)
 {
     Watch *watch = (Watch *)self;
     Py_CLEAR(watch->hub);
-    Py_CLEAR(watch->hub_greenlet);
     Py_CLEAR(watch->reader);
     Py_CLEAR(watch->writer);
     Py_CLEAR(watch->more_readers);
@@ -252,8 +456,6 @@ watch_dealloc(PyObject *self)
 }
 
 static PyMemberDef watch_members[] = {
-    {"hub", T_OBJECT, offsetof(Watch, hub), 0, NULL},
-    {"hub_greenlet", T_OBJECT, offsetof(Watch, hub_greenlet), 0, NULL},
     {"reader", T_OBJECT, offsetof(Watch, reader), 0, NULL},
     {"writer", T_OBJECT, offsetof(Watch, writer), 0, NULL},
     {"more_readers", T_OBJECT, offsetof(Watch, more_readers), 0, NULL},
@@ -266,6 +468,29 @@ static PyMemberDef watch_members[] = {
     {NULL},
 };
 
+static PyObject *
+watch_get_hub(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *hub = (PyObject *)((Watch *)self)->hub;
+    return Py_NewRef(hub == NULL ? Py_None : hub);
+}
+
+static int
+watch_set_hub(PyObject *self, PyObject *hub, void *Py_UNUSED(closure))
+{
+    if (hub == NULL || !PyObject_TypeCheck(hub, hub_type)) {
+        PyErr_SetString(PyExc_TypeError, "the hub of a watch must be a Hub");
+        return -1;
+    }
+    Py_XSETREF(((Watch *)self)->hub, (Hub *)Py_NewRef(hub));
+    return 0;
+}
+
+static PyGetSetDef watch_getset[] = {
+    {"hub", watch_get_hub, watch_set_hub, NULL, NULL},
+    {NULL},
+};
+
 static PyMethodDef watch_methods[] = {
     {"read", watch_read, METH_O, "As in loops.py."},
     {"write_all", watch_write_all, METH_O, "As in loops.py."},
@@ -275,6 +500,7 @@ static PyMethodDef watch_methods[] = {
 static PyType_Slot watch_slots[] = {
     {Py_tp_doc, "A descriptor's waiters, and the loops that read and write it."},
     {Py_tp_members, watch_members},
+    {Py_tp_getset, watch_getset},
     {Py_tp_methods, watch_methods},
     {Py_tp_traverse, watch_traverse},
     {Py_tp_clear, watch_clear},
@@ -289,30 +515,6 @@ static PyType_Spec watch_spec = {
     .slots = watch_slots,
 };
 
-/* The last type of green thread seen whose `switch` is greenlet's own; a strong reference. */
-static PyTypeObject *plain_type;
-
-/* 1 when `waiter` may be switched to without asking its `switch`; 0 for what is no greenlet, or does
-   more at a switch (the thread of an asyncio loop does). */
-static int
-is_plain(PyObject *waiter)
-{
-    PyTypeObject *type = Py_TYPE(waiter);
-    if (type == plain_type)
-        return 1;
-    if (!PyGreenlet_Check(waiter))
-        return 0;
-    PyObject *its = PyObject_GetAttr((PyObject *)type, str_switch);
-    PyObject *greenlets = PyObject_GetAttr((PyObject *)&PyGreenlet_Type, str_switch);
-    int plain = its != NULL && its == greenlets;
-    Py_XDECREF(its);
-    Py_XDECREF(greenlets);
-    PyErr_Clear();
-    if (plain)
-        Py_XSETREF(plain_type, (PyTypeObject *)Py_NewRef(type));
-    return plain;
-}
-
 /* Let the first waiter of one direction run. In the hub, which goes on when the waiter parks. */
 static int
 wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
@@ -321,17 +523,14 @@ wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
     if (is_nobody(waiter))
         return 0;
     *slot = NULL;
-    PyObject *result = is_plain(waiter)
-                           ? PyGreenlet_Switch((PyGreenlet *)waiter, NULL, NULL)
-                           : PyObject_CallMethodNoArgs(waiter, str_switch);
+    int failed = switch_to(waiter);
     Py_DECREF(waiter);
-    if (result == NULL)
+    if (failed < 0)
         return -1;
-    Py_DECREF(result);
     int queued = has_line(*line);
     if (queued <= 0)
         return queued;
-    result = PyObject_CallMethodNoArgs((PyObject *)watch, str_rouse);
+    PyObject *result = PyObject_CallMethodNoArgs((PyObject *)watch, str_rouse);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -391,6 +590,7 @@ deliver(PyObject *module, PyObject *const *arguments, Py_ssize_t count)
 }
 
 static PyMethodDef module_methods[] = {
+    {"keep_chunks", keep_chunks, METH_NOARGS, "See _speedups_chunks.c."},
     {"deliver", (PyCFunction)(void (*)(void))deliver, METH_FASTCALL, "As in loops.py."},
     {NULL},
 };
@@ -416,7 +616,9 @@ PyInit__speedups(void)
     PyGreenlet_Import();
     if (_PyGreenlet_API == NULL)
         return NULL;
-    if (intern(&str_scheduled, "scheduled") < 0 || intern(&str_switch, "switch") < 0 ||
+    if (intern(&str_scheduled, "scheduled") < 0 || intern(&str_interrupts, "interrupts") < 0 ||
+        intern(&str_popleft, "popleft") < 0 || intern(&str_append, "append") < 0 ||
+        intern(&str_switch, "switch") < 0 ||
         intern(&str_wait_readable, "wait_readable") < 0 ||
         intern(&str_wait_writable, "wait_writable") < 0 ||
         intern(&str_rouse_readers, "rouse_readers") < 0 ||
@@ -424,13 +626,15 @@ PyInit__speedups(void)
         intern(&str_leave_readers, "_leave_readers") < 0 ||
         intern(&str_leave_writers, "_leave_writers") < 0)
         return NULL;
+    hub_type = (PyTypeObject *)PyType_FromSpec(&hub_spec);
     watch_type = (PyTypeObject *)PyType_FromSpec(&watch_spec);
-    if (watch_type == NULL)
+    if (hub_type == NULL || watch_type == NULL)
         return NULL;
     PyObject *module = PyModule_Create(&module_definition);
     if (module == NULL)
         return NULL;
-    if (PyModule_AddObjectRef(module, "WatchLoops", (PyObject *)watch_type) < 0) {
+    if (PyModule_AddObjectRef(module, "HubLoops", (PyObject *)hub_type) < 0 ||
+        PyModule_AddObjectRef(module, "WatchLoops", (PyObject *)watch_type) < 0) {
         Py_DECREF(module);
         return NULL;
     }

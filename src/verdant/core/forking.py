@@ -61,7 +61,7 @@ def renew_in_child() -> None:
     forker = getcurrent()
     if forker is old.greenlet:
         # A callback of the hub forked. It has no thread to go on in: what it does now is all.
-        old.ready.append(lambda: os._exit(0))
+        old.run_soon(os._exit, 0)
         return
     thread = _green_thread(forker, old)
     if thread is None:
@@ -109,7 +109,6 @@ def _take_over(hub: Hub, old: Hub) -> None:
             watch.closed = True
             continue
         watch.hub = hub
-        watch.hub_greenlet = hub.greenlet
         watch.born = hub.turns
         hub.watches[fd] = watch
     old.watches = {}

@@ -224,13 +224,13 @@ def spawn(fn: Callable[..., T], *args: object, name: str | None = None) -> Green
     """
     hub = current_hub()
     thread: GreenThread[T] = GreenThread(hub, fn, args, name)
-    hub.ready.append(thread.switch)
+    hub.ready.append(thread)
     return thread
 
 
 def start(thread: GreenThread[object]) -> None:
     """Let a thread that was made without `spawn` begin, soon. Once. Does not park."""
-    thread.hub.ready.append(thread.switch)
+    thread.hub.ready.append(thread)
 
 
 def spawn_after(
@@ -246,25 +246,18 @@ def spawn_after(
     thread: GreenThread[T] = GreenThread(
         hub, begin_later, (), name or getattr(fn, "__qualname__", None)
     )
-    hub.ready.append(thread.switch)
+    hub.ready.append(thread)
     return thread
 
 
 def _yield() -> None:
     me = running()
     try:
-        interrupts = me.interrupts
+        hub = me.hub
     except AttributeError:
         # The main greenlet of a native thread gets its attributes with its hub.
-        interrupts = current_thread().interrupts
-    if interrupts:
-        raise interrupts.popleft()
-    me.scheduled = True
-    hub = me.hub
-    hub.ready.append(me.switch)
-    # Woken by the hub's ready deque, where we have just put ourselves.
-    hub.switch()
-    me.scheduled = False
+        hub = current_hub()
+    hub.take_turns(me)
 
 
 def sleep(seconds: float = 0) -> None:

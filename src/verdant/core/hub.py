@@ -13,20 +13,20 @@ Not here  sockets (green/); what a wait means (parking.py, watch.py); whether an
 
 Why direct switches: loops.py calls `waiter.switch()` itself. A callback object per event,
 or a watcher that is started and stopped per wait, is what the peers pay for in every message.
+A thread that parks hands over to the next ready one without passing through the hub (`leave`).
 """
 
 from __future__ import annotations
 
 import sys
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from verdant.core.current import hubs, slot
 from verdant.core.deadlock import find_deadlock
-from verdant.core.loops import deliver
+from verdant.core.loops import HubLoops, deliver, keep_chunks
 from verdant.core.originals import get_ident, monotonic
 from verdant.core.poller import Poller, make_poller
 from verdant.core.timers import Timer, Timers
@@ -35,6 +35,7 @@ from verdant.core.wakeup import Wakeup
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from verdant.core.loops import Runnable
     from verdant.core.parking import Parkable
     from verdant.core.watch import FdWatch
 
@@ -51,7 +52,20 @@ IDLE_S_MAX = 16.0
 POLL_S_MAX = 86_400.0
 
 
-class Hub:
+class _Call:
+    # Stands among the ready threads, for a function that runs in the hub.
+
+    __slots__ = ("_args", "_fn")
+
+    def __init__(self, fn: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._fn = fn
+        self._args = args
+
+    def switch(self) -> None:
+        self._fn(*self._args)
+
+
+class Hub(HubLoops):
     """The scheduler of one native thread. Made by `current_hub()`; users rarely see it."""
 
     __slots__ = (
@@ -59,12 +73,9 @@ class Hub:
         "_idle_s",
         "alive",
         "clock",
-        "greenlet",
         "main",
         "overdue",
         "poller",
-        "ready",
-        "switch",
         "thread_ident",
         "timers",
         "turns",
@@ -81,7 +92,8 @@ class Hub:
         self.poller = poller if poller is not None else make_poller()
         self.clock = clock
         self.thread_ident = get_ident()
-        self.ready: deque[Callable[[], object]] = deque()
+        self.ready: deque[Runnable] = deque()
+        self.batch = 0
         self.timers = Timers()
         self.watches: dict[int, FdWatch] = {}
         # Threads with an interrupt that waits for them to be parked.
@@ -91,9 +103,10 @@ class Hub:
         self.turns = 0
         # Green threads that were made and have not ended.
         self.alive = 0
-        self._foreign: deque[Callable[[], object]] = deque()
+        self._foreign: deque[Runnable] = deque()
         self._idle_s = IDLE_S_MIN
 
+        keep_chunks()
         root = getcurrent()
         while root.parent is not None:
             root = root.parent
@@ -104,7 +117,6 @@ class Hub:
             main = cast("Parkable", root)
         self.main = main
         self.greenlet = greenlet(self._run, root)
-        self.switch = self.greenlet.switch
 
         self.wakeup = Wakeup()
         self.poller.attach(self.watches)
@@ -113,15 +125,23 @@ class Hub:
 
     def run_soon(self, fn: Callable[..., object], *args: object) -> None:
         """Call `fn(*args)` in the hub on its next turn. It must not park. From this thread only."""
-        self.ready.append(partial(fn, *args))
+        self.ready.append(_Call(fn, args))
 
     def run_soon_threadsafe(self, fn: Callable[..., object], *args: object) -> None:
         """Call `fn(*args)` in the hub soon; from any native thread. `fn` must not park.
 
         Does nothing once the hub's native thread has ended.
         """
-        self._foreign.append(partial(fn, *args))
+        self._foreign.append(_Call(fn, args))
         self.wakeup.wake()
+
+    def make_ready(self, thread: Parkable) -> None:
+        """Let a parked thread of this hub run soon. From any native thread."""
+        if getattr(slot, "hub", None) is self:
+            self.ready.append(thread)
+        else:
+            self._foreign.append(thread)
+            self.wakeup.wake()
 
     def run_later(self, delay_s: float, fn: Callable[..., object], *args: object) -> Timer:
         """Call `fn(*args)` in the hub after `delay_s` seconds. It must not park."""
@@ -161,10 +181,8 @@ class Hub:
         wake_fd = self.wakeup.read_fd
         turn = self.turns
         while True:
-            # Only those that are ready now: one that makes itself ready again must not keep the
-            # sockets from being polled.
-            for _ in range(len(ready)):
-                ready.popleft()()
+            if ready:
+                self.run_ready()
             if self.overdue:
                 self._deliver_interrupts()
             if heap:

@@ -60,7 +60,9 @@ running = cast("Callable[[], Parkable]", getcurrent)
 def current_thread() -> Parkable:
     """The green thread that runs now (the main program counts as one). Does not park."""
     me = running()
-    if not hasattr(me, "interrupts"):
+    try:
+        me.interrupts  # noqa: B018 - asked for, not used
+    except AttributeError:
         # The main greenlet of a native thread gets its attributes with its hub.
         current_hub()
     return me
@@ -76,13 +78,13 @@ def park(timeout_s: float | None = None) -> None:
     if me.interrupts:
         raise me.interrupts.popleft()
     if timeout_s is None:
-        me.hub.switch()
+        me.hub.leave()
         me.scheduled = False
         return
     expired = TimedOut(f"nothing came within {timeout_s:g} s")
     timer = me.hub.run_later(max(0.0, timeout_s), me.hub.interrupt, me, expired)
     try:
-        me.hub.switch()
+        me.hub.leave()
         me.scheduled = False
     finally:
         timer.cancel()
@@ -93,11 +95,7 @@ def park(timeout_s: float | None = None) -> None:
 def unpark(thread: Parkable) -> None:
     """Make a parked green thread ready to run. Whoever calls must have taken it off its list."""
     thread.scheduled = True
-    hub = thread.hub
-    if getattr(slot, "hub", None) is hub:
-        hub.ready.append(thread.switch)
-    else:
-        hub.run_soon_threadsafe(thread.switch)
+    thread.hub.make_ready(thread)
 
 
 def interrupt(thread: Parkable, exc: BaseException) -> None:

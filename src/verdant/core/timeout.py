@@ -66,19 +66,30 @@ class Timeout(TimedOut):
     caught what was raised. May be entered again, but not while it is entered. Does not park.
     """
 
+    expired = False
+    _silent = False
+    _instead: BaseException | type[BaseException] | None = None
+    _raised: BaseException | None = None
+    _timer: Timer | None = None
+    _thread: Parkable | None = None
+
     def __init__(
         self,
         seconds: float | None = None,
         exception: BaseException | type[BaseException] | Literal[False] | None = None,
     ) -> None:
-        super().__init__("no bound" if seconds is None else f"not finished within {seconds:g} s")
+        # Nearly every bound is never met: its text is made when somebody reads it.
         self.seconds = seconds
-        self.expired = False
-        self._silent = exception is False
-        self._instead = None if exception is False else exception
-        self._raised: BaseException | None = None
-        self._timer: Timer | None = None
-        self._thread: Parkable | None = None
+        if exception is False:
+            self._silent = True
+        else:
+            self._instead = exception
+
+    def __str__(self) -> str:
+        return "no bound" if self.seconds is None else f"not finished within {self.seconds:g} s"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.seconds!r})"
 
     def __enter__(self) -> Self:
         """Begin to count. Raises `Busy` when it counts already."""
@@ -87,8 +98,9 @@ class Timeout(TimedOut):
         self._thread = thread = current_thread()
         self.expired = False
         self._raised = None
-        if self.seconds is not None:
-            self._timer = thread.hub.run_later(max(0.0, self.seconds), self._fire)
+        seconds = self.seconds
+        if seconds is not None:
+            self._timer = thread.hub.run_later(seconds if seconds > 0 else 0.0, self._fire)
         return self
 
     def __exit__(
@@ -97,6 +109,13 @@ class Timeout(TimedOut):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        if exc is None and self._raised is None:
+            # Nearly always: ended in time.
+            timer, self._timer = self._timer, None
+            self._thread = None
+            if timer is not None:
+                timer.cancel()
+            return False
         mine = isinstance(exc, Expired) and exc.scope is self
         self.cancel()
         self._thread = None

@@ -40,7 +40,6 @@ class FdWatch(WatchLoops):
 
     def __init__(self, hub: Hub, fd: int) -> None:
         self.hub = hub
-        self.hub_greenlet = hub.greenlet
         self.fd = fd
         # Its generation: the hub's poll after which it was made.
         self.born = hub.turns
@@ -70,7 +69,7 @@ class FdWatch(WatchLoops):
         self.reader = me
         try:
             # Woken by the hub's event loop, or by rouse_readers().
-            self.hub.switch()
+            self.hub.leave()
         except BaseException:
             self._leave_readers(me)
             raise
@@ -95,7 +94,7 @@ class FdWatch(WatchLoops):
         self.writer = me
         try:
             # Woken by the hub's event loop, or by rouse_writers().
-            self.hub.switch()
+            self.hub.leave()
         except BaseException:
             self._leave_writers(me)
             raise

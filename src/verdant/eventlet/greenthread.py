@@ -66,7 +66,7 @@ class GreenThread(core.GreenThread[Any]):
         """Let it run, soon. Once. Does not park."""
         self._begins = None
         self.scheduled = True
-        self.hub.ready.append(self.switch)
+        self.hub.ready.append(self)
 
     def begin_later(self, seconds: float, wanted: Callable[[], bool] = lambda: True) -> None:
         """Let it run after `seconds`, if `wanted()` then. Does not park."""
@@ -190,7 +190,7 @@ def kill(g: greenlet, *throw_args: Any) -> None:
     else:
         # Somebody's own greenlet: it comes back to us when it ends or waits.
         if me is not hub.greenlet:
-            hub.ready.append(me.switch)
+            hub.ready.append(cast("core.Parkable", me))
         g.throw(exc)
         return
     if me is not hub.greenlet:

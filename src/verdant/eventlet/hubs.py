@@ -175,7 +175,7 @@ class Hub:
         """Wait until somebody switches to this greenlet; what it switches with. Parks."""
         if getcurrent() is self.core.greenlet:
             raise AssertionError("Cannot switch to MAINLOOP from MAINLOOP")
-        return self.core.switch()
+        return self.core.greenlet.switch()
 
     def ensure_greenlet(self) -> None:
         """Nothing: the loop does not end."""
