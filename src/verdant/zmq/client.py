@@ -20,7 +20,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Self
 
-from verdant.core import monotonic, spawn
+from verdant.core import current_hub, monotonic, spawn
 from verdant.errors import Closed
 from verdant.sync import Semaphore
 from verdant.zmq import envelope as wire_form
@@ -30,6 +30,7 @@ from verdant.zmq.context import Context
 from verdant.zmq.errors import CallFailed, NoAnswer
 from verdant.zmq.form import Encoding, decode, encode
 from verdant.zmq.heartbeat import ping_forever
+from verdant.zmq.socket import WrongThread
 from verdant.zmq.wire import endpoint_of
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Client:
         self.deadline_s = deadline_s
         self.idempotent = idempotent
         self.closed = False
+        self._hub = current_hub()
         self._attempts_max = attempts_max
         self._attempt_s = attempt_s
         self._encoding = encoding
@@ -124,7 +126,7 @@ class Client:
         """Send one frame and return the answer's. Parks.
 
         deadline_s, idempotent: the client's own when left out. Raises `CallRefused` or `CallFailed`
-        with the service's text, `NoAnswer`, `Closed`.
+        with the service's text, `NoAnswer`, `Closed`, `WrongThread`.
         """
         body = self.call_multipart([request], deadline_s=deadline_s, idempotent=idempotent)
         if len(body) != 1:
@@ -216,6 +218,11 @@ class Client:
     def _take_place(self, limit_s: float) -> None:
         if self.closed:
             raise Closed("this client is closed: make another one")
+        if current_hub() is not self._hub:
+            raise WrongThread(
+                "this client belongs to another native thread: make one here, since ZeroMQ's "
+                "sockets are not thread safe"
+            )
         if not self._places.acquire(timeout=limit_s):
             raise NoAnswer(
                 f"no answer: calls_max others were under way for {limit_s:g} s; it was not run",

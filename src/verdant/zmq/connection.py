@@ -162,11 +162,7 @@ class Connection:
         except zmq.Again:
             return False
         finally:
-            # Ours may have eaten the edge that the reader waits for. Once per turn is enough: the
-            # hub looks before it polls.
-            if not self._look_due:
-                self._look_due = True
-                self._hub.run_soon(self._look)
+            self._look_soon()
         return True
 
     def forget(self, call: Call) -> None:
@@ -176,7 +172,7 @@ class Connection:
     def lose(self, why: str) -> None:
         """The server is lost: tell every call under way. Does not park."""
         # What it said before it went is here already.
-        self._drain()
+        self.take_all()
         self.up = False
         self.trouble = why
         lost, self.under_way = self.under_way, {}
@@ -204,6 +200,13 @@ class Connection:
         # Nobody waits for an answer any more.
         self.socket.close(0)
 
+    def _look_soon(self) -> None:
+        # Ours may have eaten the edge that the reader waits for. Once per turn is enough: the hub
+        # looks before it polls.
+        if not self._look_due:
+            self._look_due = True
+            self._hub.run_soon(self._look)
+
     def _look(self) -> None:
         self._look_due = False
         if not self.socket.closed:
@@ -215,20 +218,27 @@ class Connection:
         while True:
             try:
                 self._take(self.socket.recv_multipart())
-                self._drain()
+                self._take_some()
             except zmq.ZMQError as exc:
                 if exc.errno in (zmq.ENOTSOCK, zmq.ETERM):
                     return
                 raise
             sleep(0)
 
-    def _drain(self) -> None:
+    def take_all(self) -> None:
+        """Take what is here already. Does not park."""
+        while self._take_some():
+            pass
+        self._look_soon()
+
+    def _take_some(self) -> bool:
+        # False when nothing is left, or the reader has to see what is wrong.
         try:
             for _ in range(RECEIVED_PER_TURN):
                 self._take(receive_now(self.socket))
         except zmq.ZMQError:
-            # There is no more. If it is worse than that, the reader will see.
-            return
+            return False
+        return True
 
     def _take(self, parts: list[bytes]) -> None:
         self.heard_at = monotonic()

@@ -2,8 +2,8 @@
 
 Place     zmq; client.py starts one per server when it is asked to (`ping_s`).
 Promise   a service with a call of ours under way that says nothing for `ping_s` is asked whether it
-          is there, and counts as lost after as long again; when it speaks, it is back. Pings go to
-          services only: a plain REP would take one for a request.
+          is there, and counts as lost when it has not answered after as long again; when it speaks,
+          it is back. Pings go to services only: a plain REP would take one for a request.
 Not here  ZeroMQ's own heartbeats (connection.py). Those are answered by its native thread, and so
           prove nothing about the program behind it.
 """
@@ -26,13 +26,20 @@ _PING = [wire_form.make_tag(wire_form.PING, bytes(8)), b"", b""]
 
 def ping_forever(connection: Connection, ping_s: float) -> None:
     """Watch over one server until cancelled. Parks."""
+    asked_at: float | None = None
     while True:
         sleep(ping_s)
+        # If it was us who were late, what it said lies in the socket.
+        connection.take_all()
+        now = monotonic()
+        if asked_at is not None and connection.heard_at >= asked_at:
+            asked_at = None
         if not connection.is_service or not (connection.under_way or not connection.up):
             continue
-        silent_s = monotonic() - connection.heard_at
-        if silent_s < ping_s:
-            continue
-        if connection.up and silent_s >= 2 * ping_s:
+        if asked_at is None:
+            if now - connection.heard_at >= ping_s and connection.send_now(_PING):
+                asked_at = now
+        elif connection.up and now - asked_at >= ping_s:
             connection.lose(f"has not answered a ping for {ping_s:g} s")
-        connection.send_now(_PING)
+        elif not connection.up and connection.send_now(_PING):
+            asked_at = now
