@@ -273,6 +273,28 @@ def test_answers_for_a_client_that_left_are_counted_and_dropped(
     assert service._active == 0
 
 
+def test_a_client_that_does_not_take_its_answers_holds_up_nobody(
+    context: Context, serve: Callable[..., Service]
+) -> None:
+    service = serve(bytes.upper, "inproc://slow", options={SNDHWM: 1})
+    slow = context.socket(DEALER)
+    slow.set(RCVHWM, 1)
+    slow.connect("inproc://slow")
+    for number in range(20):
+        slow.send_multipart([b"", b"x%d" % number])
+    # Two of its answers have room, the others wait in the service.
+    while service.calls or not service._active:
+        sleep(0)
+    for _ in range(10):
+        assert ask_plainly(context, "inproc://slow", b"a") == [b"A"]
+    assert service._active == 18
+    got = {slow.recv_multipart()[1] for _ in range(20)}
+    assert got == {b"X%d" % number for number in range(20)}
+    while service._active:
+        sleep(0.001)
+    assert service.undelivered == 0
+
+
 def test_several_frames(context: Context, serve: Callable[..., Service]) -> None:
     def handle(request: list[bytes]) -> list[bytes]:
         return request[::-1]

@@ -60,10 +60,11 @@ REQUEST_BYTES_MAX_DEFAULT = 64 * 1024 * 1024
 RECEIVED_PER_TURN = 64
 
 # A client that does not take its answers has its queue full. ZeroMQ does not tell when there is
-# room for *this* client again (POLLOUT means: for any), so such an answer is tried again, slower
-# and slower, and given up after a while: it holds one of the `calls_max` places.
-LATE_RETRY_S = 0.01
-LATE_S_MAX = 10.0
+# room for *this* client again (POLLOUT means: for any), so such answers are tried again, slower
+# and slower, and given up after a while: each holds one of the `calls_max` places.
+LATE_RETRY_S = 0.005
+LATE_RETRY_S_MAX = 0.1
+LATE_S_MAX = 30.0
 
 # A client whose machine vanished is forgotten after the second of these.
 HEARTBEAT_IVL_MS = 10_000
@@ -130,6 +131,8 @@ class Service:
         self._active = 0
         self._under_way: dict[GreenThread[None], list[bytes]] = {}
         self._outbox: deque[list[bytes]] = deque()
+        # Until when, and what: answers whose client has no room.
+        self._late: list[tuple[float, list[bytes]]] = []
         self._flush_due = False
         self._room = WaitQueue()
         self._idle = WaitQueue()
@@ -382,7 +385,9 @@ class Service:
             try:
                 send_now(socket, reply)
             except zmq.Again:
-                spawn(self._send_late, socket, reply, name=f"{self.name} late answer")
+                self._late.append((monotonic() + LATE_S_MAX, reply))
+                if len(self._late) == 1:
+                    spawn(self._send_late, socket, name=f"{self.name} late answers")
                 continue
             except zmq.ZMQError as exc:
                 # EHOSTUNREACH: the client has left, and nobody wants the answer.
@@ -390,27 +395,28 @@ class Service:
             self._end_one()
         look(socket)
 
-    def _send_late(self, socket: Socket, reply: list[bytes]) -> None:
+    def _send_late(self, socket: Socket) -> None:
+        # All that wait for room, from the oldest on, in one green thread.
         pause_s = LATE_RETRY_S
-        until = monotonic() + LATE_S_MAX
-        try:
-            while True:
-                sleep(pause_s)
-                pause_s = min(pause_s * 2, 1.0)
+        while self._late:
+            sleep(pause_s)
+            waiting, self._late = self._late, []
+            now = monotonic()
+            for until, reply in waiting:
                 try:
                     send_now(socket, reply)
-                except zmq.Again as exc:
-                    if monotonic() >= until:
-                        self._lost(exc)
-                        return
                 except zmq.ZMQError as exc:
+                    if isinstance(exc, zmq.Again) and now < until:
+                        self._late.append((until, reply))
+                        continue
                     self._lost(exc)
-                    return
-                else:
-                    look(socket)
-                    return
-        finally:
-            self._end_one()
+                self._end_one()
+            if len(self._late) < len(waiting):
+                pause_s = LATE_RETRY_S
+            else:
+                pause_s = min(pause_s * 2, LATE_RETRY_S_MAX)
+            if not socket.closed:
+                look(socket)
 
     def _end_one(self) -> None:
         self._active -= 1
