@@ -11,25 +11,21 @@ Not here  what a request means (form.py), how it is framed (envelope.py), worker
 
     receive until EAGAIN ──▶ a green thread per call ──▶ outbox ──▶ flush: send all, look once
 
-Answers go out in one place, a callback in the hub: handlers that end in the same turn cost one
-look at the socket together, and no handler ever waits for another's send.
+Answers go out in one place (outbox.py), so no handler ever waits for another's send.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import zmq
 
 from verdant.core import (
     GreenThread,
-    Hub,
     TimedOut,
     Timeout,
     WaitQueue,
-    current_hub,
     current_thread,
     monotonic,
     sleep,
@@ -41,7 +37,8 @@ from verdant.zmq import envelope as wire_form
 from verdant.zmq.context import Context
 from verdant.zmq.errors import CallFailed, CallRefused
 from verdant.zmq.form import Encoding, form_of
-from verdant.zmq.wire import endpoint_of, look, receive_now, send_now
+from verdant.zmq.outbox import Outbox
+from verdant.zmq.wire import endpoint_of, receive_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,13 +55,6 @@ REQUEST_BYTES_MAX_DEFAULT = 64 * 1024 * 1024
 
 # Messages received in a row before handlers run: some 200 µs of work.
 RECEIVED_PER_TURN = 64
-
-# A client that does not take its answers has its queue full. ZeroMQ does not tell when there is
-# room for *this* client again (POLLOUT means: for any), so such answers are tried again, slower
-# and slower, and given up after a while: each holds one of the `calls_max` places.
-LATE_RETRY_S = 0.005
-LATE_RETRY_S_MAX = 0.1
-LATE_S_MAX = 30.0
 
 # A client whose machine vanished is forgotten after the second of these.
 HEARTBEAT_IVL_MS = 10_000
@@ -124,16 +114,12 @@ class Service:
         self._options = options or {}
         self._context = context
         self._endpoint: str | None = None
-        self._hub: Hub | None = None
         self._socket: Socket | None = None
         self._receiver: GreenThread[None] | None = None
         # Received and not answered, pings and refusals included.
         self._active = 0
         self._under_way: dict[GreenThread[None], list[bytes]] = {}
-        self._outbox: deque[list[bytes]] = deque()
-        # Until when, and what: answers whose client has no room.
-        self._late: list[tuple[float, list[bytes]]] = []
-        self._flush_due = False
+        self._outbox: Outbox | None = None
         self._room = WaitQueue()
         self._idle = WaitQueue()
         self._stopped = Event()
@@ -162,7 +148,6 @@ class Service:
         """
         if self._socket is not None:
             raise Busy(f"the service {self.name} at {self.endpoint} is started already")
-        self._hub = current_hub()
         socket = (self._context or Context.instance()).socket(self._socket_type)
         try:
             for option, value in {
@@ -187,6 +172,7 @@ class Service:
         self.stopping = False
         self._stopped.clear()
         self._socket = socket
+        self._outbox = Outbox(socket, self._ended)
         self._receiver = spawn(self._receive, socket, name=f"{self.name} receiver")
 
     def run(self, *, grace_s: float = 0.0) -> None:
@@ -263,7 +249,8 @@ class Service:
             except zmq.ZMQError:
                 break
             self._take(parts)
-        self._flush()
+        if self._outbox is not None:
+            self._outbox.flush()
         self._socket = None
         if not self._connect:
             self._unbind(socket)
@@ -275,7 +262,7 @@ class Service:
     def _receive(self, socket: Socket) -> None:
         while True:
             while self._active >= self.calls_max and not self.stopping:
-                # Woken by _flush(), one answer later, or by stop().
+                # Woken by _ended(), one answer later, or by stop().
                 self._room.wait()
             try:
                 self._take(socket.recv_multipart())
@@ -342,9 +329,9 @@ class Service:
         if self.stopping:
             self._idle.wake_all()
         self._post(reply)
-        if not self._under_way:
+        if not self._under_way and self._outbox is not None:
             # Nobody is left to share the flush with, so it need not wait for the hub's next turn.
-            self._flush()
+            self._outbox.flush()
 
     @staticmethod
     def _error(envelope: list[bytes], code: str, text: str) -> list[bytes]:
@@ -364,64 +351,13 @@ class Service:
     # Sending.
 
     def _post(self, reply: list[bytes]) -> None:
-        self._outbox.append(reply)
-        if not self._flush_due:
-            self._flush_due = True
-            if self._hub is not None:
-                self._hub.run_soon(self._flush)
+        if self._outbox is not None:
+            self._outbox.post(reply)
 
-    def _flush(self) -> None:
-        # In the hub, or at the end of the last call: must neither park nor raise.
-        self._flush_due = False
-        if not self._outbox:
-            return
-        socket = self._socket
-        outbox = self._outbox
-        if socket is None or socket.closed:
-            outbox.clear()
-            return
-        while outbox:
-            reply = outbox.popleft()
-            try:
-                send_now(socket, reply)
-            except zmq.Again:
-                self._late.append((monotonic() + LATE_S_MAX, reply))
-                if len(self._late) == 1:
-                    spawn(self._send_late, socket, name=f"{self.name} late answers")
-                continue
-            except zmq.ZMQError as exc:
-                # EHOSTUNREACH: the client has left, and nobody wants the answer.
-                self._lost(exc)
-            self._end_one()
-        look(socket)
-
-    def _send_late(self, socket: Socket) -> None:
-        # All that wait for room, from the oldest on, in one green thread.
-        pause_s = LATE_RETRY_S
-        while self._late:
-            sleep(pause_s)
-            waiting, self._late = self._late, []
-            now = monotonic()
-            for until, reply in waiting:
-                try:
-                    send_now(socket, reply)
-                except zmq.ZMQError as exc:
-                    if isinstance(exc, zmq.Again) and now < until:
-                        self._late.append((until, reply))
-                        continue
-                    self._lost(exc)
-                self._end_one()
-            if len(self._late) < len(waiting):
-                pause_s = LATE_RETRY_S
-            else:
-                pause_s = min(pause_s * 2, LATE_RETRY_S_MAX)
-            if not socket.closed:
-                look(socket)
-
-    def _end_one(self) -> None:
+    def _ended(self, lost: zmq.ZMQError | None) -> None:
+        # An answer left, or was lost. Called in the hub.
+        if lost is not None:
+            self.undelivered += 1
+            _log.debug("an answer of %s at %s was lost: %s", self.name, self.endpoint, lost)
         self._active -= 1
         self._room.wake_one()
-
-    def _lost(self, exc: zmq.ZMQError) -> None:
-        self.undelivered += 1
-        _log.debug("an answer of %s at %s was lost: %s", self.name, self.endpoint, exc)
