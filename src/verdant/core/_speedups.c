@@ -36,6 +36,9 @@ typedef struct {
     PyObject_HEAD
     PyObject *greenlet;
     PyObject *ready;
+    /* Methods of `ready`, bound once. */
+    PyObject *append;
+    PyObject *popleft;
     Py_ssize_t batch;
 } Hub;
 
@@ -109,7 +112,7 @@ following(Hub *hub)
         return NULL;
     }
     if (is_plain(next) && PyGreenlet_ACTIVE((PyGreenlet *)next)) {
-        PyObject *taken = PyObject_CallMethodNoArgs(hub->ready, str_popleft);
+        PyObject *taken = PyObject_CallNoArgs(hub->popleft);
         if (taken != NULL) {
             hub->batch--;
             Py_DECREF(taken);
@@ -149,7 +152,7 @@ hub_run_ready(PyObject *self, PyObject *Py_UNUSED(none))
         return NULL;
     while (hub->batch > 0 && PyObject_Size(hub->ready) > 0) {
         hub->batch--;
-        PyObject *next = PyObject_CallMethodNoArgs(hub->ready, str_popleft);
+        PyObject *next = PyObject_CallNoArgs(hub->popleft);
         if (next == NULL)
             return NULL;
         int failed = switch_to(next);
@@ -186,7 +189,7 @@ hub_take_turns(PyObject *self, PyObject *me)
     Hub *hub = (Hub *)self;
     if (raise_interrupt(me) < 0 || PyObject_SetAttr(me, str_scheduled, Py_True) < 0)
         return NULL;
-    PyObject *appended = PyObject_CallMethodOneArg(hub->ready, str_append, me);
+    PyObject *appended = PyObject_CallOneArg(hub->append, me);
     if (appended == NULL)
         return NULL;
     Py_DECREF(appended);
@@ -202,6 +205,8 @@ hub_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(hub->greenlet);
     Py_VISIT(hub->ready);
+    Py_VISIT(hub->append);
+    Py_VISIT(hub->popleft);
     return 0;
 }
 
@@ -211,6 +216,8 @@ hub_clear(PyObject *self)
     Hub *hub = (Hub *)self;
     Py_CLEAR(hub->greenlet);
     Py_CLEAR(hub->ready);
+    Py_CLEAR(hub->append);
+    Py_CLEAR(hub->popleft);
     return 0;
 }
 
@@ -224,9 +231,41 @@ hub_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static PyObject *
+hub_get_ready(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *ready = ((Hub *)self)->ready;
+    return Py_NewRef(ready == NULL ? Py_None : ready);
+}
+
+static int
+hub_set_ready(PyObject *self, PyObject *ready, void *Py_UNUSED(closure))
+{
+    Hub *hub = (Hub *)self;
+    if (ready == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a hub has a ready queue");
+        return -1;
+    }
+    PyObject *append = PyObject_GetAttr(ready, str_append);
+    PyObject *popleft = PyObject_GetAttr(ready, str_popleft);
+    if (append == NULL || popleft == NULL) {
+        Py_XDECREF(append);
+        Py_XDECREF(popleft);
+        return -1;
+    }
+    Py_XSETREF(hub->ready, Py_NewRef(ready));
+    Py_XSETREF(hub->append, append);
+    Py_XSETREF(hub->popleft, popleft);
+    return 0;
+}
+
+static PyGetSetDef hub_getset[] = {
+    {"ready", hub_get_ready, hub_set_ready, NULL, NULL},
+    {NULL},
+};
+
 static PyMemberDef hub_members[] = {
     {"greenlet", T_OBJECT, offsetof(Hub, greenlet), 0, NULL},
-    {"ready", T_OBJECT, offsetof(Hub, ready), 0, NULL},
     {"batch", T_PYSSIZET, offsetof(Hub, batch), 0, NULL},
     {NULL},
 };
@@ -241,6 +280,7 @@ static PyMethodDef hub_methods[] = {
 static PyType_Slot hub_slots[] = {
     {Py_tp_doc, "The ready queue of a hub, and who runs next."},
     {Py_tp_members, hub_members},
+    {Py_tp_getset, hub_getset},
     {Py_tp_methods, hub_methods},
     {Py_tp_traverse, hub_traverse},
     {Py_tp_clear, hub_clear},
