@@ -39,7 +39,8 @@ class ServiceOfMethod:
         self._function = function
         self._make = make
         self._attribute = function.__name__
-        update_wrapper(self, function)
+        # Its names alone: the attributes here are ours.
+        update_wrapper(self, function, updated=())
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._attribute = name
@@ -83,7 +84,7 @@ def zmq_loop(
     def decorate(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - a service, or one per object
         if _is_method(function):
             return ServiceOfMethod(function, make)
-        return update_wrapper(make(function), function)
+        return update_wrapper(make(function), function, updated=())
 
     return decorate
 
