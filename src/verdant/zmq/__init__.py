@@ -44,11 +44,11 @@ from zmq import (
 
 from verdant.zmq.client import Client
 from verdant.zmq.context import Context
-from verdant.zmq.errors import BadHandler, CallFailed, CallRefused, NoAnswer, ServiceError
 from verdant.zmq.loop import Methods, zmq_loop
 from verdant.zmq.poller import Poller
 from verdant.zmq.readiness import Readiness
 from verdant.zmq.service import Service
+from verdant.zmq.service_errors import BadHandler, CallFailed, CallRefused, NoAnswer, ServiceError
 from verdant.zmq.socket import Socket, WrongThread
 
 __all__ = [

@@ -14,8 +14,8 @@ from verdant.core import monotonic
 from verdant.errors import Closed
 from verdant.zmq import envelope as wire_form
 from verdant.zmq.connection import CLOSED, LOST
-from verdant.zmq.errors import CallFailed, CallRefused, NoAnswer, ServiceError
 from verdant.zmq.failover import Attempt, choose, tell_failure
+from verdant.zmq.service_errors import CallFailed, CallRefused, NoAnswer, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,9 +27,9 @@ from verdant.zmq import envelope as wire_form
 from verdant.zmq.asking import Asking
 from verdant.zmq.connection import CHANGED, CLOSED, Call, Connection
 from verdant.zmq.context import Context
-from verdant.zmq.errors import CallFailed, NoAnswer
 from verdant.zmq.form import Encoding, decode, encode
 from verdant.zmq.heartbeat import ping_forever
+from verdant.zmq.service_errors import CallFailed, NoAnswer
 from verdant.zmq.socket import WrongThread
 from verdant.zmq.wire import endpoint_of
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 
-from verdant.zmq.errors import BadHandler, CallRefused
+from verdant.zmq.service_errors import BadHandler, CallRefused
 
 if TYPE_CHECKING:
     import types

@@ -19,9 +19,9 @@ from __future__ import annotations
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any
 
-from verdant.zmq.errors import BadHandler, CallRefused
 from verdant.zmq.form import Encoding, form_of
 from verdant.zmq.service import Service
+from verdant.zmq.service_errors import BadHandler, CallRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,9 +35,9 @@ from verdant.errors import Busy
 from verdant.sync import Event
 from verdant.zmq import envelope as wire_form
 from verdant.zmq.context import Context
-from verdant.zmq.errors import CallFailed, CallRefused
 from verdant.zmq.form import Encoding, form_of
 from verdant.zmq.outbox import Outbox
+from verdant.zmq.service_errors import CallFailed, CallRefused
 from verdant.zmq.wire import endpoint_of, receive_now
 
 if TYPE_CHECKING:
