@@ -1,20 +1,16 @@
 """Wire: one whole message in or out, at once or not at all.
 
 Place     zmq; the loops of service.py and connection.py, which move many messages per wake-up.
-Promise   `receive_now` and `send_now` never park, so the hub itself may call them. They leave the
-          socket's state unread: whoever calls them calls `look` once after a run of them.
+Promise   `receive_now` and `send_now` never park, so the hub itself may call them. After a run of
+          them `look` lets whoever waits on the socket go on.
 Not here  waiting (readiness.py).
-
-These go past the green socket on purpose. It must look at ZMQ_EVENTS after each frame, since it
-cannot know who else waits; a loop that is the only one to wait on its socket looks once per run.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import zmq
-from zmq.backend import Socket as _Backend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +21,10 @@ __all__ = ["endpoint_of", "look", "receive_now", "send_now"]
 
 PORT_MAX = 65535
 
-_receive = _Backend.recv
-_send = _Backend.send
-_get = _Backend.get
-_NOBLOCK = int(zmq.NOBLOCK)
-_MORE = int(zmq.NOBLOCK | zmq.SNDMORE)
-_RCVMORE = int(zmq.RCVMORE)
-
 
 def receive_now(socket: Socket) -> list[bytes]:
     """A whole message. Raises `zmq.Again` when there is none. Does not park."""
-    parts = [_receive(socket, _NOBLOCK)]
-    # ZeroMQ delivers a message whole: the other parts are here.
-    while _get(socket, _RCVMORE):
-        parts.append(_receive(socket, _NOBLOCK))
-    return parts
+    return cast("list[bytes]", socket.recv_multipart(zmq.NOBLOCK))
 
 
 def send_now(socket: Socket, parts: Sequence[bytes]) -> None:
@@ -47,10 +32,7 @@ def send_now(socket: Socket, parts: Sequence[bytes]) -> None:
 
     Only the first frame can be refused: once ZeroMQ has taken that, it takes the others.
     """
-    last = len(parts) - 1
-    for place in range(last):
-        _send(socket, parts[place], _MORE)
-    _send(socket, parts[last], _NOBLOCK)
+    socket.send_multipart(parts, zmq.NOBLOCK)
 
 
 def look(socket: Socket) -> None:
