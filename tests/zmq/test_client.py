@@ -181,6 +181,7 @@ def test_a_plain_rep_that_answers_late(context: Context) -> None:
             replying.send(b"you said: " + replying.recv())
         assert second.wait() == b"you said: second"
         assert client.late_answers == 1
+    replying.close(0)
 
 
 def test_nobody_there_is_an_error_in_time_that_says_so(context: Context) -> None:

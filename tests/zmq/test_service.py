@@ -163,6 +163,7 @@ def test_the_bound_holds_and_a_full_service_stops_receiving(
     assert {dealer.recv_multipart()[1] for _ in range(50)} == {b"%d" % n for n in range(50)}
     sending.wait()
     assert most == 3
+    dealer.close(0)
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp", "inproc"])
@@ -243,6 +244,7 @@ def test_what_is_no_call_is_counted_and_dropped(
     dealer.send_multipart([b"", b"a"])
     assert dealer.recv_multipart() == [b"", b"A"]
     assert service.malformed == 1
+    dealer.close(0)
 
 
 def test_answers_for_a_client_that_left_are_counted_and_dropped(
@@ -293,6 +295,7 @@ def test_a_client_that_does_not_take_its_answers_holds_up_nobody(
     while service._active:
         sleep(0.001)
     assert service.undelivered == 0
+    slow.close(0)
 
 
 def test_several_frames(context: Context, serve: Callable[..., Service]) -> None:
@@ -438,6 +441,7 @@ def test_stop_lets_calls_end_and_sends_new_ones_elsewhere(
         # Its place is free.
         serve(second, one.endpoint)
     assert [request for who, request in ran if who == "first"] == [b"a"]
+    plain.close(0)
 
 
 def test_stop_cuts_what_outlasts_its_grace(context: Context, serve: Callable[..., Service]) -> None:
@@ -520,6 +524,8 @@ def test_workers_behind_a_broker(context: Context) -> None:
         for thread in pumps:
             thread.cancel()
             thread.join()
+        front.close(0)
+        back.close(0)
 
 
 def test_idle_services_and_many_calls_leave_nothing_behind(
