@@ -45,12 +45,16 @@ from zmq import (
 from zmq.backend import IPC_PATH_MAX_LEN, PYZMQ_DRAFT_API
 from zmq.constants import *  # noqa: F403
 
+from verdant.zmq.client import Client
 from verdant.zmq.context import LINGER_MS_DEFAULT, Context
 from verdant.zmq.errors import WrongProcess, WrongThread
 from verdant.zmq.garbage import keep_collector_native
+from verdant.zmq.loop import Methods, zmq_loop
 from verdant.zmq.poller import Poller, select, zmq_poll
 from verdant.zmq.proxy import device, proxy, proxy_steerable
 from verdant.zmq.readiness import Readiness
+from verdant.zmq.service import Service
+from verdant.zmq.service_errors import BadHandler, CallFailed, CallRefused, NoAnswer, ServiceError
 from verdant.zmq.socket import Socket
 
 keep_collector_native()
@@ -63,6 +67,10 @@ __all__ = [
     "PYZMQ_DRAFT_API",
     "_FINISHED_TRACKER",
     "Again",
+    "BadHandler",
+    "CallFailed",
+    "CallRefused",
+    "Client",
     "Context",
     "ContextTerminated",
     "DraftFDWarning",
@@ -70,9 +78,13 @@ __all__ = [
     "InterruptedSystemCall",
     "Message",
     "MessageTracker",
+    "Methods",
+    "NoAnswer",
     "NotDone",
     "Poller",
     "Readiness",
+    "Service",
+    "ServiceError",
     "Socket",
     "Stopwatch",
     "SyncContext",
@@ -101,6 +113,7 @@ __all__ = [
     "strerror",
     "utils",
     "zmq_errno",
+    "zmq_loop",
     "zmq_poll",
     "zmq_version",
     "zmq_version_info",

@@ -1,7 +1,7 @@
 """Errors of the room: sockets used where they cannot work, keys, frames, and patterns.
 
-Place     zmq. What a call on a socket itself may raise is pyzmq's own `ZMQError` and its kinds; what
-          a service or a client may raise stands in service_errors.py.
+Place     zmq. What a call on a socket may raise is pyzmq's own `ZMQError` and its kinds; what a
+          service or a client may raise stands in service_errors.py.
 """
 
 from __future__ import annotations
