@@ -1,32 +1,23 @@
-"""Sockets that live as long as their context, so that a test need not close them."""
+"""What the tests of the room are given: a context, and joined sockets."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from zmq_contexts import Keeping
 
-from verdant.zmq import LAST_ENDPOINT, Context, Socket
+from verdant.zmq import LAST_ENDPOINT, Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
-class Keeping(Context):
-    """Keeps its sockets until it is destroyed."""
-
-    kept: list[Socket]
-
-    def socket(self, *args: Any, **kwargs: Any) -> Any:
-        made = super().socket(*args, **kwargs)
-        self.kept.append(made)
-        return made
+    from verdant.zmq import Socket
 
 
 @pytest.fixture
 def context() -> Iterator[Context]:
     made = Keeping()
-    made.kept = []
     yield made
     made.destroy(linger=0)
 
