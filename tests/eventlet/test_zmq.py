@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import zmq as plain
 
 from verdant import eventlet
@@ -9,6 +10,7 @@ from verdant.eventlet.green import zmq
 from verdant.eventlet.timeout import Timeout
 
 
+@pytest.mark.differs("names are missing, and Poller, select and proxy block")
 def test_every_public_name_is_found_and_what_waits_is_green() -> None:
     for name in (*plain.__all__, "__version__", "error", "utils"):
         assert hasattr(zmq, name), name
@@ -38,6 +40,7 @@ def test_request_and_reply_as_on_the_slides() -> None:
     ctx.term()
 
 
+@pytest.mark.differs("poll blocks the hub, so the bound never comes", hangs=True)
 def test_a_request_that_nobody_answers_is_given_up() -> None:
     ctx = zmq.Context()
     sock = ctx.socket(zmq.REQ)
