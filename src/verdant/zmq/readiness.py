@@ -350,7 +350,7 @@ class Readiness(Turns):
 
     def _make_watch(self) -> FdWatch:
         self.hub = current_hub()
-        self._watch = watch_fd(cast("int", self._raw.get(_FD)))
+        self._watch = watch_fd(cast("int", self._raw.get(_FD)), read_only=True)
         return self._watch
 
     # The end.
