@@ -20,6 +20,9 @@ __all__ = ["Notifier", "activated_sockets"]
 
 # sd_listen_fds(3): SD_LISTEN_FDS_START.
 FIRST_FD = 3
+# A change of state is worth a second of trying; after that the service manager is not well.
+TRIES = 20
+TRY_AGAIN_S = 0.05
 
 
 def activated_sockets() -> list[socket]:
@@ -48,7 +51,7 @@ class Notifier:
         self._thread: GreenThread[None] | None = None
 
     def ready(self) -> None:
-        """We serve. Begins to keep the watchdog quiet, if there is one. Does not park."""
+        """We serve. Begins to keep the watchdog quiet, if there is one. May park for a second."""
         self._tell("READY=1")
         if self._watchdog_s and self._thread is None:
             self._thread = spawn(self._keep_quiet, name="watchdog")
@@ -64,10 +67,10 @@ class Notifier:
     def _keep_quiet(self) -> None:
         # A green thread: it proves that the hub runs. Half the interval is what sd_notify(3) asks.
         while True:
-            self._tell("WATCHDOG=1")
+            self._tell("WATCHDOG=1", tries=1)
             sleep(self._watchdog_s / 2)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, tries: int = TRIES) -> None:
         if not self._address:
             return
         address = self._address
@@ -79,4 +82,12 @@ class Notifier:
             _stdlib.socket(_stdlib.AF_UNIX, _stdlib.SOCK_DGRAM) as sock,
         ):
             sock.setblocking(False)
-            sock.sendto(text.encode(), address)
+            for left in reversed(range(tries)):
+                try:
+                    sock.sendto(text.encode(), address)
+                except BlockingIOError:
+                    # Its queue is full, of ten notices by default (net.unix.max_dgram_qlen).
+                    if left:
+                        sleep(TRY_AGAIN_S)
+                else:
+                    return
