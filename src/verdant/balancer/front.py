@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from verdant.balancer.exchange import House
-from verdant.balancer.holding import Holding
+from verdant.balancer.holding import RELEASED_AT_ONCE, Holding
 from verdant.balancer.pages import Pages
 from verdant.balancer.routing import RuleTable
 from verdant.balancer.statistics import Statistics
@@ -60,6 +60,8 @@ class Front:
             _part(config.held_per_host_max, share),
             first_held,
             none_held,
+            # A site that just woke meets no more of all workers together than of one.
+            released_at_once=_part(RELEASED_AT_ONCE, share),
         )
         self._pool = ConnectionPool()
         self._deadlines = Deadlines()

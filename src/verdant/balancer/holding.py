@@ -18,7 +18,7 @@ from verdant.sync import Semaphore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["HeldHost", "Holding"]
+__all__ = ["RELEASED_AT_ONCE", "HeldHost", "Holding"]
 
 # An application server that just started has a backlog of 5 to 128 connections.
 RELEASED_AT_ONCE = 64
@@ -29,9 +29,9 @@ class HeldHost:
 
     __slots__ = ("held", "line", "release", "users")
 
-    def __init__(self) -> None:
+    def __init__(self, released_at_once: int) -> None:
         self.line = WaitQueue()
-        self.release = Semaphore(RELEASED_AT_ONCE)
+        self.release = Semaphore(released_at_once)
         self.held = 0
         self.users = 0
 
@@ -49,11 +49,14 @@ class Holding:
         held_per_host_max: int,
         on_first_held: Callable[[bytes], None],
         on_none_held: Callable[[bytes], None] | None = None,
+        *,
+        released_at_once: int = RELEASED_AT_ONCE,
     ) -> None:
         self._held_requests_max = held_requests_max
         self._held_per_host_max = held_per_host_max
         self._on_first_held = on_first_held
         self._on_none_held = on_none_held
+        self._released_at_once = released_at_once
         self._hosts: dict[bytes, HeldHost] = {}
         self.held = 0
 
@@ -63,7 +66,7 @@ class Holding:
         if self.held >= self._held_requests_max:
             return None
         if group is None:
-            group = self._hosts[host] = HeldHost()
+            group = self._hosts[host] = HeldHost(self._released_at_once)
         elif group.held >= self._held_per_host_max:
             return None
         first = group.held == 0
