@@ -186,7 +186,10 @@ def _main_argument(arguments: dict[str, object]) -> str:
     for name in ("backends", "code", "redirect_to", "type"):
         value = arguments.get(name)
         if isinstance(value, list):
-            return ",".join(f"{host}:{port}" for host, port in value)
+            return ",".join(
+                str(backend["address"]) if isinstance(backend, dict) else "{}:{}".format(*backend)
+                for backend in value
+            )
         if value is not None:
             return str(value)
     return ""
