@@ -126,7 +126,7 @@ class Fleet:
             self.settle()
         if self._read_mark is not None:
             return self._choose_sticky(exchange, tried)
-        if tried:
+        if tried or self.limited:
             members, weights = self._left(tried)
             return self._pick(exchange, members, weights)
         members = self.members
@@ -187,6 +187,7 @@ class Fleet:
     def _pick_at_random(
         self, _: Exchange, members: Sequence[Backend], weights: Sequence[float]
     ) -> Backend:
+        # Of members with even weights, any few have even weights too.
         if self._even:
             return members[int(random.random() * len(members))]
         return choose_at_random(members, weights)
