@@ -208,7 +208,11 @@ def test_hop_by_hop_fields_end_here() -> None:
         b"Keep-Alive: 5\r\nTE: trailers\r\nAccept: */*"
     )
     forwarded = forwarded_request_head(parse_request_head(head), b"\r\nX-Ours: 1")
-    assert forwarded == b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nX-Ours: 1\r\n\r\n"
+    assert forwarded == (
+        b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nX-Ours: 1\r\n"
+        # Ours, because we pass trailers on.
+        b"Connection: TE\r\nTE: trailers\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ class ByteStream(Protocol):
     """What http needs of a connection; `net.Stream` is one, and tests have others."""
 
     sendall: Callable[[bytes], None]
+    # True when `recv` said b"" because the connection broke.
+    broken: bool
 
     def recv(self, bytes_max: int) -> bytes:
         """Receive; b"" at the end."""
@@ -54,7 +56,7 @@ class ByteStream(Protocol):
 class MessageReader:
     """Reads messages from `stream`, one after the other."""
 
-    __slots__ = ("_decoder", "_left", "_pieces", "_recv", "buffer", "stream")
+    __slots__ = ("_decoder", "_left", "_pieces", "_recv", "buffer", "stream", "trailers")
 
     def __init__(self, stream: ByteStream) -> None:
         self.stream = stream
@@ -63,6 +65,8 @@ class MessageReader:
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
         self._pieces: list[bytes] = []
+        # The field lines behind the present chunked body, each opened by CR LF, once it is read.
+        self.trailers = b""
 
     @property
     def body_finished(self) -> bool:
@@ -118,6 +122,7 @@ class MessageReader:
         """Say how the body of the present message is framed; neither means: until the close."""
         if chunked:
             self._left = _CHUNKED
+            self.trailers = b""
             self._decoder = ChunkedDecoder(self._bad_chunk)
         else:
             self._left = _UNTIL_CLOSE if length is None else length
@@ -148,6 +153,9 @@ class MessageReader:
         if not data:
             data = self._recv(BODY_RECEIVE_BYTES)
             if not data:
+                if self.stream.broken:
+                    # A reset is no end (RFC 9112 section 8): who knows what was still to come.
+                    raise ConnectionLost("the connection broke before the body's end")
                 self._left = 0
         return data
 
@@ -157,6 +165,7 @@ class MessageReader:
         while not pieces and decoder is not None:
             if decoder.finished:
                 self.buffer = decoder.rest()
+                self.trailers = decoder.trailers
                 self._decoder = None
                 self._left = 0
                 return b""
