@@ -1,9 +1,16 @@
 """The balancer: reprogrammed while it runs, holds what must wait."""
 
 from verdant.balancer.access_log import AccessRecord, AccessSink
-from verdant.balancer.client import BalancerClient, BalancerUnreachable
-from verdant.balancer.config import BalancerConfig, WakeConfig
-from verdant.balancer.errors import BadRule, StateDamaged, StateError, StateInUse, StateUnwritable
+from verdant.balancer.client import BalancerClient, BalancerUnreachable, ManagementRefused
+from verdant.balancer.config import BalancerConfig, FeedConfig, TokenConfig, WakeConfig
+from verdant.balancer.errors import (
+    BadRule,
+    Conflict,
+    StateDamaged,
+    StateError,
+    StateInUse,
+    StateUnwritable,
+)
 from verdant.balancer.rules import Rule, parse_rule
 from verdant.balancer.service import BalancerService
 from verdant.balancer.wake import NOTICE
@@ -17,11 +24,15 @@ __all__ = [
     "BalancerConfig",
     "BalancerService",
     "BalancerUnreachable",
+    "Conflict",
+    "FeedConfig",
+    "ManagementRefused",
     "Rule",
     "StateDamaged",
     "StateError",
     "StateInUse",
     "StateUnwritable",
+    "TokenConfig",
     "WakeConfig",
     "parse_rule",
 ]

@@ -15,7 +15,7 @@ from verdant.balancer.errors import BadRule
 from verdant.errors import VerdantError
 from verdant.http import HttpError, request
 
-__all__ = ["BalancerClient", "BalancerUnreachable"]
+__all__ = ["BalancerClient", "BalancerUnreachable", "ManagementRefused"]
 
 DEFAULT_ADDRESS = "127.0.0.1:8042"
 
@@ -28,12 +28,32 @@ class BalancerUnreachable(VerdantError):
     code = "balancer-unreachable"
 
 
-class BalancerClient:
-    """The management API at `address`. Every call parks, at most `timeout_s` seconds."""
+class ManagementRefused(VerdantError):
+    """Raised when the management API wants a token, or one that may do more than ours.
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, timeout_s: float = 10.0) -> None:
+    The caller's fault; its text says which.
+    """
+
+    code = "balancer-refused"
+
+
+class BalancerClient:
+    """The management API at `address`. Every call parks, at most `timeout_s` seconds.
+
+    token: shown with every call, for a balancer that has `[[balancer.tokens]]`. Calls raise
+    `BalancerUnreachable`, and `ManagementRefused` without the right token.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, timeout_s: float = 10.0, *, token: str | None = None
+    ) -> None:
         self.address = address
         self._timeout_s = timeout_s
+        self._fields: list[tuple[bytes, bytes]] = []
+        if token is not None:
+            self._fields.append((b"Authorization", f"Bearer {token}".encode("ascii")))
+        # A socket's path is no host.
+        self._host = "localhost" if address.startswith("unix:") else None
 
     def rules(self) -> dict[str, RuleJson]:
         """All rules by host, as they travel: [action, arguments, match_subdomains]."""
@@ -77,6 +97,10 @@ class BalancerClient:
         """Counters by host."""
         return cast("dict[str, dict[str, int]]", self._ask("GET", "/stats/"))
 
+    def host_statistics(self, host: str) -> dict[str, int]:
+        """One host's counters; zeros for one that had no request."""
+        return cast("dict[str, int]", self._ask("GET", self._path("stats", host)))
+
     @staticmethod
     def _path(collection: str, host: str) -> str:
         return f"/{collection}/{quote(host, safe=':/')}/"
@@ -87,7 +111,13 @@ class BalancerClient:
         body = b"" if document is None else json.dumps(document).encode()
         try:
             answer = request(
-                method, self.address, path, body=body, timeout_s=wait_s + self._timeout_s
+                method,
+                self.address,
+                path,
+                host=self._host,
+                headers=self._fields,
+                body=body,
+                timeout_s=wait_s + self._timeout_s,
             )
         except (OSError, HttpError) as exc:
             raise BalancerUnreachable(
@@ -104,4 +134,6 @@ class BalancerClient:
             return found
         fault = str(found.get("error")) if isinstance(found, dict) else f"status {answer.status}"
         sentence = str(found.get("message", fault)) if isinstance(found, dict) else fault
+        if answer.status in (401, 403):
+            raise ManagementRefused(f"the balancer on {self.address} refuses: {sentence}")
         raise BadRule(fault, sentence)

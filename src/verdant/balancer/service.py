@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from verdant.balancer.api import Access, ChangePublisher, ManagementApi
 from verdant.balancer.exchange import House
 from verdant.balancer.fleets import Fleets
 from verdant.balancer.holding import Holding
-from verdant.balancer.management import Management
 from verdant.balancer.pages import Pages
 from verdant.balancer.routing import RuleTable
 from verdant.balancer.rulebook import Rulebook
@@ -24,7 +24,6 @@ from verdant.balancer.worker import Worker
 from verdant.core import run_in_worker, sleep, spawn
 from verdant.http import ConnectionPool, Deadlines, HttpServer
 from verdant.net import bound_address, listen
-from verdant.sync import Event
 from verdant.wsgi import wsgi_handler
 
 if TYPE_CHECKING:
@@ -57,7 +56,14 @@ class BalancerService:
             external = [self._listen(address) for address in config.bind]
             internal = [self._listen(address) for address in config.bind_internal]
             management = self._listen(config.management)
+            managements = [management, *(self._listen(a) for a in config.bind_management)]
+            access = Access(config.tokens)
             waker = self._waker = Waker(config.wake)
+            try:
+                self._publisher = ChangePublisher(config.feed)
+            except BaseException:
+                waker.close()
+                raise
         except BaseException:
             for listener in self._listeners:
                 listener.close()
@@ -70,7 +76,7 @@ class BalancerService:
         table = RuleTable(self._state.rules)
         self.holding = Holding(config.held_requests_max, config.held_per_host_max, waker.first_held)
         waker.holding = self.holding
-        statistics = Statistics()
+        statistics = self._statistics = Statistics()
         self._table = table
         self._deadlines = Deadlines()
         self._pool = ConnectionPool(self._deadlines)
@@ -94,12 +100,19 @@ class BalancerService:
             if listeners
         ]
         self._management = HttpServer(
-            management,
-            wsgi_handler(Management(self.rulebook)),
+            managements,
+            wsgi_handler(
+                ManagementApi(
+                    self.rulebook,
+                    access,
+                    metrics_hosts_max=config.metrics_hosts_max,
+                    ready=lambda: not self._stopping,
+                )
+            ),
             connections_max=MANAGEMENT_CONNECTIONS_MAX,
             name="management connection",
         )
-        self._stopped = Event()
+        self._stopping = False
         self._reaper: GreenThread[None] | None = None
 
     def _listen(self, address: str) -> socket:
@@ -112,10 +125,12 @@ class BalancerService:
         for server in (*self._servers, self._management):
             server.start()
         self.fleets.start(self._table)
+        self._publisher.start(self.rulebook.feed)
         self._reaper = spawn(self._reap, name="idle backend reaper")
 
     def stop(self) -> int:
         """Stop serving; returns how many requests had to be cut. Parks for the drain time."""
+        self._stopping = True
         if self._reaper is not None:
             self._reaper.cancel()
         drains = [
@@ -127,6 +142,7 @@ class BalancerService:
         self.fleets.stop()
         self._pool.close()
         self._deadlines.stop()
+        self._publisher.close()
         self._waker.close()
         run_in_worker(self._state.close)
         return cut
@@ -135,3 +151,4 @@ class BalancerService:
         while True:
             sleep(REAP_S)
             self._pool.reap()
+            self._statistics.sweep()

@@ -15,7 +15,6 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from verdant.balancer import BalancerClient
 from verdant.cli.config import (
     DATA_DIR_DEFAULT,
     PORT_BASE_DEFAULT,
@@ -24,10 +23,10 @@ from verdant.cli.config import (
     load_config,
 )
 from verdant.cli.keys import keys
-from verdant.cli.options import example, json_option, management_option
-from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.options import client_at, example, json_option, management_option
+from verdant.cli.output import CommandGroup, print_row
 from verdant.cli.peers import chosen_peers, peer_options
-from verdant.cli.rules import rules
+from verdant.cli.rules import rules, show_statistics
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
 from verdant.logs import Reader
@@ -155,17 +154,7 @@ main.add_command(rules)
 @json_option
 def stats(host: str | None, management: str, as_json: bool) -> None:
     """Show what each host's requests came to."""
-    found = BalancerClient(management).statistics()
-    if host is not None:
-        if host not in found:
-            raise VerdantError(f"the balancer has counted nothing for {host!r}")
-        found = {host: found[host]}
-    if as_json:
-        print_json(found)
-        return
-    columns = ("open_requests", "completed_requests", "bytes_received", "bytes_sent")
-    rows = [(name, *(counts[c] for c in columns)) for name, counts in sorted(found.items())]
-    print_table(("HOST", "OPEN", "COMPLETED", "BYTES IN", "BYTES OUT"), rows)
+    show_statistics(client_at(management), host, as_json=as_json)
 
 
 # Logs.
