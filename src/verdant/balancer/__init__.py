@@ -11,6 +11,7 @@ from verdant.balancer.errors import (
     StateInUse,
     StateUnwritable,
 )
+from verdant.balancer.mantrid import MantridConf, import_state, read_conf
 from verdant.balancer.rules import Rule, parse_rule
 from verdant.balancer.service import BalancerService
 from verdant.balancer.wake import NOTICE
@@ -27,6 +28,7 @@ __all__ = [
     "Conflict",
     "FeedConfig",
     "ManagementRefused",
+    "MantridConf",
     "Rule",
     "StateDamaged",
     "StateError",
@@ -34,5 +36,7 @@ __all__ = [
     "StateUnwritable",
     "TokenConfig",
     "WakeConfig",
+    "import_state",
     "parse_rule",
+    "read_conf",
 ]

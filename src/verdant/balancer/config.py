@@ -161,6 +161,10 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # What a stop waits for requests under way: the whole stack stops within five seconds. Where
     # requests run longer, allow more; systemd kills after 90 s by default.
     drain_timeout_s: _Seconds = 3.0
+    # Whom to be once every listener is open: ports below 1024 need root, requests do not.
+    user: _Text | None = None
+    # Without it the user's own.
+    group: _Text | None = None
     # Hosts with metrics of their own: five series each; a thousand make a page of 300 kB.
     metrics_hosts_max: Annotated[int, msgspec.Meta(ge=0, le=METRICS_HOSTS_MAX)] = 1000
     wake: WakeConfig = WakeConfig()
@@ -179,6 +183,8 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 f"bind_internal: {min(both)!r} is in bind too; a listener is external or internal"
             )
         self._check_management()
+        if self.group is not None and self.user is None:
+            raise ValueError("group: it goes with `user`; name that too")
         if self.held_per_host_max > self.held_requests_max:
             raise ValueError(
                 f"held_per_host_max: {self.held_per_host_max} for one host is more than "

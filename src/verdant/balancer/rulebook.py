@@ -12,8 +12,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from verdant.balancer.audit import acting_for, write_audit
-from verdant.balancer.changefeed import HOSTS_TOLD_MAX, Change, ChangeFeed
+from verdant.balancer.audit import acting_for
+from verdant.balancer.chronicle import Chronicle, rules_before
 from verdant.balancer.edits import Applied, Edit, check
 from verdant.balancer.errors import BadRule, StateUnwritable
 from verdant.balancer.proxy_rule import Proxy, check_backends
@@ -51,7 +51,9 @@ class Rulebook:
         self._statistics = statistics
         self._fleets = fleets
         self._lock = Lock()
-        self.feed = ChangeFeed(state.version)
+        self._chronicle = Chronicle(state.version)
+        self.feed = self._chronicle.feed
+        self.activity = self._chronicle.activity
 
     @property
     def version(self) -> int:
@@ -155,7 +157,7 @@ class Rulebook:
 
         Late by at most two sweeps. Does not park.
         """
-        return self._statistics.last_activity(host)
+        return self.activity.last(host)
 
     def idle_since(self, host: str) -> float:
         """Since when nothing has asked for `host`, in seconds since 1970. Does not park.
@@ -163,7 +165,14 @@ class Rulebook:
         A rule that was set counts as activity, and so does the balancer's start: nobody knows what
         was before it.
         """
-        return self._statistics.idle_since(host)
+        if self._statistics.has_moved(host):
+            # The next sweep will find it; nobody should be put to sleep before that.
+            return time.time()
+        return self.activity.idle_since(host)
+
+    def sweep(self) -> None:
+        """Note who was asked for since the last sweep. Parks."""
+        self._statistics.sweep(lambda hosts: self.activity.moved(hosts, time.time()))
 
     def held(self) -> int:
         """How many requests are held now. Does not park."""
@@ -191,15 +200,11 @@ class Rulebook:
                 self.feed.skip_to(self._state.version)
                 raise
             if changes:
-                before = self._rules_before(changes)
+                # The table of requests still has the rules of before.
+                before = rules_before(changes, self._table)
                 self._take(changes)
-                self._tell(changes, before, by)
+                self._chronicle.record(self._state.version, changes, before, by)
             return changes
-
-    def _rules_before(self, changes: Changes) -> dict[str, Rule | None]:
-        if len(changes.put) + len(changes.deleted) > HOSTS_TOLD_MAX:
-            return {}
-        return {host: self._table.get(host) for host in (*changes.put, *changes.deleted)}
 
     def _take(self, changes: Changes) -> None:
         for host, rule in changes.put.items():
@@ -209,22 +214,3 @@ class Rulebook:
         self._statistics.retire(host.encode("ascii") for host in changes.deleted)
         self._fleets.rules_changed(changes.put, changes.deleted)
         self._holding.rules_changed([*changes.put, *changes.deleted])
-
-    def _tell(self, changes: Changes, before: Mapping[str, Rule | None], by: str) -> None:
-        count = len(changes.put) + len(changes.deleted)
-        told = count <= HOSTS_TOLD_MAX
-        now_s = time.time()
-        change = Change(
-            self._state.version,
-            self.feed.version,
-            changes.put if told else None,
-            changes.deleted if told else None,
-            by,
-            now_s,
-        )
-        if told:
-            self._statistics.touch(changes.put, now_s)
-        else:
-            self._statistics.touch_all(now_s)
-        self.feed.append(change)
-        write_audit(change, before, count)

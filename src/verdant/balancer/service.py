@@ -76,7 +76,7 @@ class BalancerService:
         table = RuleTable(self._state.rules)
         self.holding = Holding(config.held_requests_max, config.held_per_host_max, waker.first_held)
         waker.holding = self.holding
-        statistics = self._statistics = Statistics()
+        statistics = Statistics()
         self._table = table
         self._deadlines = Deadlines()
         self._pool = ConnectionPool(self._deadlines)
@@ -151,4 +151,4 @@ class BalancerService:
         while True:
             sleep(REAP_S)
             self._pool.reap()
-            self._statistics.sweep()
+            self.rulebook.sweep()

@@ -10,18 +10,17 @@ request path pays. A host whose rule goes keeps its counters among the retired, 
 comes back; the longest retired are given up first.
 
 When a host was last asked for costs the request path nothing at all: `sweep` comes round every two
-seconds, sees whose count has moved, and writes down the time.
+seconds, sees whose count has moved, and says so (activity.py).
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from verdant.core import sleep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["OTHERS", "Counts", "HostCounters", "Statistics", "add_up"]
 
@@ -41,7 +40,6 @@ class HostCounters:
     """The counters of one host. The request path adds to them directly."""
 
     __slots__ = (
-        "active_s",
         "bytes_received",
         "bytes_sent",
         "completed_requests",
@@ -55,10 +53,8 @@ class HostCounters:
         # To and from the client, heads included.
         self.bytes_sent = 0
         self.bytes_received = 0
-        # The sweeper's: how many were completed when it last came by, and when it last saw a
-        # difference (seconds since 1970; 0 for never).
+        # The sweeper's: how many were completed when it last came by.
         self.seen_requests = 0
-        self.active_s = 0.0
 
     def counts(self) -> Counts:
         """The four counters by name, as they are now."""
@@ -76,7 +72,7 @@ class Statistics:
     Use it from one native thread.
     """
 
-    __slots__ = ("_forgotten", "_hosts", "_retired", "_since_s", "_touched", "others")
+    __slots__ = ("_forgotten", "_hosts", "_retired", "others")
 
     def __init__(self) -> None:
         self.others = HostCounters()
@@ -85,9 +81,6 @@ class Statistics:
         self._retired: dict[bytes, HostCounters] = {}
         # What those came to that were given up, for `totals`.
         self._forgotten = HostCounters()
-        # When a rule was last set, by host; and since when nobody could have been missed.
-        self._touched: dict[bytes, float] = {}
-        self._since_s = time.time()
 
     def counters(self, key: bytes) -> HostCounters:
         """The counters for the key that routing gave: one dict lookup for a known host.
@@ -107,7 +100,6 @@ class Statistics:
     def retire(self, keys: Iterable[bytes]) -> None:
         """The rules of these hosts are gone; keep their counters for a while."""
         for key in keys:
-            self._touched.pop(key, None)
             counters = self._hosts.pop(key, None)
             if counters is not None:
                 self._retired[key] = counters
@@ -118,46 +110,28 @@ class Statistics:
             # Nobody is left who would count these down.
             self._forgotten.open_requests = 0
 
-    # When hosts were asked for
+    def sweep(self, moved: Callable[[list[str]], object]) -> None:
+        """Tell `moved` the hosts that were asked for since the last sweep. Parks.
 
-    def sweep(self) -> None:
-        """Note the time for each host that was asked for since the last sweep. Parks."""
-        now_s = time.time()
-        all_counters = list(self._hosts.values())
-        for start in range(0, len(all_counters), HOSTS_PER_SWEEP_PIECE):
-            for counters in all_counters[start : start + HOSTS_PER_SWEEP_PIECE]:
+        It is called several times, in pieces that leave others their turn.
+        """
+        items = list(self._hosts.items())
+        for start in range(0, len(items), HOSTS_PER_SWEEP_PIECE):
+            found = []
+            for key, counters in items[start : start + HOSTS_PER_SWEEP_PIECE]:
                 completed = counters.completed_requests
                 if completed != counters.seen_requests or counters.open_requests:
                     counters.seen_requests = completed
-                    counters.active_s = now_s
+                    found.append(key.decode("ascii"))
+            moved(found)
             sleep()
 
-    def touch(self, hosts: Iterable[str], now_s: float) -> None:
-        """The rules of these hosts were set: that is a sign of life too."""
-        for host in hosts:
-            self._touched[host.encode("ascii")] = now_s
-
-    def touch_all(self, now_s: float) -> None:
-        """More rules were set than are worth remembering one by one."""
-        self._since_s = now_s
-        self._touched.clear()
-
-    def last_activity(self, host: str) -> float | None:
-        """When a sweep last found requests of `host`, in seconds since 1970; None for never."""
+    def has_moved(self, host: str) -> bool:
+        """True when `host` was asked for since the last sweep."""
         counters = self._hosts.get(host.encode("ascii"))
-        return (counters.active_s or None) if counters is not None else None
-
-    def idle_since(self, host: str) -> float:
-        """The latest sign of life of `host`, at the earliest when counting began."""
-        key = host.encode("ascii")
-        counters = self._hosts.get(key)
-        active_s = 0.0 if counters is None else counters.active_s
-        if counters is not None and (
-            counters.open_requests or counters.completed_requests != counters.seen_requests
-        ):
-            # The next sweep will find it; nobody should be put to sleep before that.
-            active_s = time.time()
-        return max(active_s, self._touched.get(key, 0.0), self._since_s)
+        return counters is not None and (
+            counters.open_requests > 0 or counters.completed_requests != counters.seen_requests
+        )
 
     def counts(self, host: str) -> Counts:
         """The counters of one host; zeros when it has none."""

@@ -21,6 +21,7 @@ from verdant.cli.config import (
     StackConfig,
     default_config,
     load_config,
+    load_mantrid,
 )
 from verdant.cli.keys import keys
 from verdant.cli.options import client_at, example, json_option, management_option
@@ -71,6 +72,8 @@ def _readiness(parent_pid: int | None, ready_fd: int | None) -> Callable[[], Non
     if parent_pid is not None:
         end_with_parent(parent_pid)
     logging.basicConfig(level=logging.WARNING, format="verdant: %(message)s")
+    # Who changed which rule belongs in the journal of the machine.
+    logging.getLogger("verdant.balancer.audit").setLevel(logging.INFO)
 
     def tell() -> None:
         if ready_fd is not None:
@@ -105,16 +108,26 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
 
 @main.command(epilog=example("verdant balancer -c /etc/verdant.toml"))
 @_stack_options
+@click.option(
+    "--mantrid-conf", metavar="FILE", help="Instead: a mantrid.conf, with the state that it names."
+)
 @_child_options
 def balancer(
     path: str | None,
     data_dir: str,
     port_base: int,
+    mantrid_conf: str | None,
     parent_pid: int | None,
     ready_fd: int | None,
 ) -> None:
     """Run the balancer alone, in the foreground."""
-    serve_balancer(_config(path, data_dir, port_base), _readiness(parent_pid, ready_fd))
+    if mantrid_conf is not None:
+        if path is not None:
+            raise click.UsageError("give either --config or --mantrid-conf")
+        config = load_mantrid(mantrid_conf)
+    else:
+        config = _config(path, data_dir, port_base)
+    serve_balancer(config, _readiness(parent_pid, ready_fd))
 
 
 @main.command("sample-site", hidden=True)

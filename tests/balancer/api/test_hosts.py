@@ -200,15 +200,15 @@ def sleepers(stage: Stage, since: str) -> list[str]:
 def test_hosts_that_nothing_asked_for_are_found(stage: Stage) -> None:
     table = {"busy.test": EMPTY, "idle.test": EMPTY}
     ask(stage, "PUT", "/v1/hosts", table)
-    statistics = stage.service.rulebook._statistics
+    book = stage.service.rulebook
     # Both rules were set at the year 2001, as far as the balancer knows.
-    statistics._since_s = 0.0
-    statistics.touch(table, 1e9)
+    book.activity._since_s = 0.0
+    book.activity.touch(table, 1e9)
     stage.get(host=b"busy.test")
     assert sleepers(stage, "2001-09-09T01:46:40Z") == []
     assert sleepers(stage, "2001-09-09T01:46:41Z") == ["idle.test"]
     # The sweeper, which the service runs every other second, writes the time down.
-    statistics.sweep()
+    book.sweep()
     busy = ask(stage, "GET", "/v1/hosts/busy.test").body
     assert busy["last_activity"] == busy["idle_since"]
     assert busy["last_activity"] > "2020"
@@ -224,9 +224,9 @@ def test_a_host_with_an_open_request_is_not_idle(stage: Stage) -> None:
     client = stage.client()
     client.say(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
     eventually(lambda: ask(stage, "GET", "/v1/hosts/a.test").body["held_requests"] == 1)
-    statistics = stage.service.rulebook._statistics
-    statistics._since_s = 0.0
-    statistics._touched.clear()
+    activity = stage.service.rulebook.activity
+    activity._since_s = 0.0
+    activity._touched.clear()
     assert sleepers(stage, "2010-01-01T00:00:00Z") == []
     status = ask(stage, "GET", "/v1/status").body
     assert (status["held_requests"], status["held_by_host"]) == (1, {"a.test": 1})
