@@ -267,6 +267,9 @@ def test_a_mantrid_is_replaced_in_place(tmp_path: Path) -> None:
             done = balancer.client(*words)
             assert done.exit_code == 2
             assert said in done.output
+    # Who did it stands in the journal of the machine.
+    screen = (tmp_path / "screen.txt").read_text()
+    assert 'by local@127.0.0.1: "gone.example.com" none -> ["empty",{"code":410},false]' in screen
     with running(tmp_path) as balancer:
         # Ours go on; theirs are not read again.
         assert balancer.get("gone.example.com", balancer.public)[0] == 410

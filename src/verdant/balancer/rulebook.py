@@ -149,8 +149,12 @@ class Rulebook:
         return self._statistics.counts(host)
 
     def totals(self) -> Counts:
-        """The counters of all hosts together; they never go back. Does not park."""
+        """The counters of all hosts together; they never go back. Parks."""
         return self._statistics.totals()
+
+    def first_counts(self, count: int) -> tuple[dict[str, Counts], int]:
+        """The counters of some hosts, always the same ones, and how many others there are."""
+        return self._statistics.first(count)
 
     def last_activity(self, host: str) -> float | None:
         """When a request of `host` was last seen, in seconds since 1970; None for never.

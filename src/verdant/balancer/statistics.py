@@ -15,6 +15,7 @@ seconds, sees whose count has moved, and says so (activity.py).
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from verdant.core import sleep
@@ -115,10 +116,15 @@ class Statistics:
 
         It is called several times, in pieces that leave others their turn.
         """
-        items = list(self._hosts.items())
-        for start in range(0, len(items), HOSTS_PER_SWEEP_PIECE):
+        # Keys alone: a million pairs would be a million objects for the garbage collector.
+        hosts = self._hosts
+        keys = list(hosts)
+        for start in range(0, len(keys), HOSTS_PER_SWEEP_PIECE):
             found = []
-            for key, counters in items[start : start + HOSTS_PER_SWEEP_PIECE]:
+            for key in keys[start : start + HOSTS_PER_SWEEP_PIECE]:
+                counters = hosts.get(key)
+                if counters is None:
+                    continue
                 completed = counters.completed_requests
                 if completed != counters.seen_requests or counters.open_requests:
                     counters.seen_requests = completed
@@ -139,13 +145,23 @@ class Statistics:
         return (counters if counters is not None else HostCounters()).counts()
 
     def totals(self) -> Counts:
-        """Everything that was ever counted, in one."""
+        """Everything that was ever counted, in one. Parks, so that a large table stops nobody."""
+        # What there is now: a host that is given up meanwhile must not count twice.
         total = HostCounters()
-        for counters in (*self._hosts.values(), *self._retired.values()):
-            _add(total, counters)
         _add(total, self._forgotten)
         _add(total, self.others)
+        all_counters = [*self._hosts.values(), *self._retired.values()]
+        for start in range(0, len(all_counters), HOSTS_PER_SWEEP_PIECE):
+            for counters in all_counters[start : start + HOSTS_PER_SWEEP_PIECE]:
+                _add(total, counters)
+            sleep()
         return total.counts()
+
+    def first(self, count: int) -> tuple[dict[str, Counts], int]:
+        """The counts of the `count` hosts asked for first, and how many others there are."""
+        shown = islice(self._hosts.items(), count)
+        found = {key.decode("ascii"): counters.counts() for key, counters in shown}
+        return found, len(self._hosts) - len(found)
 
     def snapshot(self) -> dict[str, Counts]:
         """Counts by host, those of hosts with requests still open after their rule went included.

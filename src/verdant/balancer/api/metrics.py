@@ -13,10 +13,7 @@ counter that goes back reads as a restart: the totals have them instead.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
-
-from verdant.balancer.statistics import OTHERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,10 +34,9 @@ _COUNTS = (
 
 
 def metrics_text(rulebook: Rulebook, hosts_max: int) -> bytes:
-    """The page. `hosts_max`: how many hosts get series of their own. Does not park."""
-    statistics = rulebook.statistics()
-    statistics.pop(OTHERS, None)
-    shown = dict(islice(statistics.items(), hosts_max))
+    """The page. `hosts_max`: how many hosts get series of their own. Parks."""
+    totals = rulebook.totals()
+    shown, others_count = rulebook.first_counts(hosts_max)
     lines = [
         *_gauge("rules", "Hosts that have a rule.", len(rulebook.rules())),
         *_gauge("table_version", "The number of the latest change.", rulebook.version),
@@ -48,10 +44,9 @@ def metrics_text(rulebook: Rulebook, hosts_max: int) -> bytes:
         *_gauge(
             "hosts_without_series",
             "Hosts with requests that are in the totals only.",
-            len(statistics) - len(shown),
+            others_count,
         ),
     ]
-    totals = rulebook.totals()
     for key, name, kind, meaning in _COUNTS:
         lines.extend(_head(f"verdant_balancer_{name}", kind, meaning))
         lines.append(f"verdant_balancer_{name} {totals[key]}")
