@@ -26,12 +26,13 @@ class Said(NamedTuple):
 
 def ask(stage: Stage, method: str, path: str, document: object = ..., **fields: str) -> Said:
     """`fields`: with `_` for `-`."""
+    host = fields.pop("Host", "localhost:8042")
     body = b"" if document is ... else json.dumps(document).encode()
     headers = [(n.replace("_", "-").encode(), v.encode()) for n, v in fields.items()]
     if body and "Content_Type" not in fields:
         headers.append((b"Content-Type", b"application/json"))
     found = request(
-        method, stage.service.management_address, path, headers=headers, body=body, host="x"
+        method, stage.service.management_address, path, headers=headers, body=body, host=host
     )
     names = {name.decode().lower(): value.decode() for name, value in found.headers}
     data = found.read()

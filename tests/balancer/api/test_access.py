@@ -112,6 +112,17 @@ def test_a_web_page_gets_nothing_without_tokens(stage: Stage) -> None:
     assert ask(stage, "PUT", "/hostname/", {}, Origin="null").status == 403
 
 
+@pytest.mark.parametrize("host", ["evil.test", "evil.test:8042", "127.0.0.1.evil.test", "1.2.3"])
+def test_a_name_that_was_made_to_lead_here_gets_nothing(stage: Stage, host: str) -> None:
+    said = ask(stage, "GET", "/hostname/", Host=host)
+    assert (said.status, said.body["error"]) == (403, "browser_refused")
+
+
+@pytest.mark.parametrize("host", ["localhost", "balancer:8042", "127.0.0.1:1", "[::1]:1", "[::1]"])
+def test_a_name_of_this_machine_is_fine(stage: Stage, host: str) -> None:
+    assert ask(stage, "GET", "/hostname/", Host=host).status == 200
+
+
 def test_it_listens_on_a_unix_socket(tmp_path: Path) -> None:
     with staged(tmp_path, bind_management=[f"unix:{tmp_path}/api.sock"]):
         client = BalancerClient(f"unix:{tmp_path}/api.sock")

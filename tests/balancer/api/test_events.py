@@ -35,7 +35,7 @@ class Follower:
         self.peer = Peer(self.stream)
         field = b"" if after is None else b"Last-Event-ID: %d\r\n" % after
         target = b"/v1/changes" + query.encode()
-        self.peer.say(b"GET %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (target, field))
+        self.peer.say(b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (target, field))
         head = self.peer.head()
         assert head.startswith(b"HTTP/1.1 200 "), head
         assert b"text/event-stream" in head.lower()

@@ -38,6 +38,10 @@ TOKEN_CHARACTERS_MIN = 32
 TOKEN_BYTES_MAX = 4096
 
 _bearer = re.compile(r"Bearer +([\x21-\x7e]+) *", re.IGNORECASE).fullmatch
+# No port, no name, a name without a dot, or an address.
+_names_this_machine = re.compile(
+    r"(?:[^.:\[\]]*|[0-9]+(?:\.[0-9]+){3}|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
+).fullmatch
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -61,10 +65,16 @@ class Access:
         """Who asks, for the audit. Raises `Refused`. Does not park."""
         peer = request.remote_addr or "unix"
         if not self._tokens:
-            # No program sends Origin of its own accord: this is a page in somebody's browser.
-            if "Origin" in request.headers:
+            # No program sends Origin of its own accord: this is a page in somebody's browser. Nor
+            # does one on this machine call us by a name of the internet's; a page whose name was
+            # made to lead here does (DNS rebinding), and sends no Origin when it reads.
+            named = _names_this_machine(request.headers.get("Host", ""))
+            if "Origin" in request.headers or not named:
                 raise Refused(
-                    403, "browser_refused", "web pages may use this interface with a token only"
+                    403,
+                    "browser_refused",
+                    "web pages, and whoever calls this balancer by another name than localhost or "
+                    "an address, may use this interface with a token only",
                 )
             return f"local@{peer}"
         token = self._find(request.headers.get("Authorization", ""))
