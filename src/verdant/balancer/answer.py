@@ -146,6 +146,6 @@ def _upgrade(
         if connection.buffer:
             server.sendall(connection.buffer)
             connection.buffer = b""
-        received, sent = relay(client, server)
+        received, sent = relay(client, server, fleet.idle_s)
         connection.bytes_received += received
         connection.bytes_sent += sent
