@@ -308,6 +308,7 @@ HEALTH: dict[str, Any] = {
     "health_interval_s": 0.05,
     "health_rise": 1,
     "health_fall": 2,
+    "ramp_s": 0.05,
 }
 
 
@@ -350,6 +351,19 @@ def test_checks_begin_with_the_balancer(tmp_path: Path) -> None:
             eventually(lambda: backend.connections > seen)
     finally:
         backend.kill()
+
+
+def test_fleets_that_nobody_uses_are_forgotten_beyond_a_number(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verdant.balancer.fleets.FLEETS_MAX", 3)
+    backend = stage.backend()
+    for number in range(6):
+        stage.rule(backend, host=f"h{number}.test")
+        assert stage.get(host=b"h%d.test" % number)[0] == 200
+    assert len(stage.service.fleets._fleets) == 3
+    assert stage.get(host=b"h0.test")[0] == 200
+    assert stage.states("h0.test")[0]["completed_requests"] == 1
 
 
 # Limits.

@@ -239,6 +239,13 @@ def test_continue_is_the_backend_s_to_say(stage: Stage) -> None:
     assert asked[1] == b"body"
 
 
+def test_a_backend_that_hangs_before_it_says_continue_is_a_504(stage: Stage) -> None:
+    stage.rule(stage.backend(hang), head_timeout_s=0.1)
+    client = stage.client()
+    client.say(POST + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    assert client.answer()[0] == 504
+
+
 def test_a_refused_expectation_ends_the_connection_after_the_answer(stage: Stage) -> None:
     def refuse(peer: Peer) -> None:
         peer.head()

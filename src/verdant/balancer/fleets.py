@@ -11,6 +11,7 @@ A rule costs nothing here until its first request, but for those with a `health_
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from verdant.balancer.backend import Backend
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from verdant.http import ConnectionPool
 
 __all__ = ["Fleets"]
+
+# A fleet takes some three kilobytes. Of a million hosts no more than this many are busy at once.
+FLEETS_MAX = 100_000
+# How many are looked at for one to forget: a bound on the time that a new fleet takes.
+FORGET_FROM = 32
 
 
 class Fleets:
@@ -65,13 +71,6 @@ class Fleets:
                 self._make(key, rule)
         for host in deleted:
             self._drop(host.encode("ascii"))
-
-    def backend(self, host: str, address: tuple[str, int]) -> Backend | None:
-        """The backend of a host's fleet at `address`, if there is one."""
-        fleet = self._fleets.get(host.encode("ascii"))
-        if fleet is None:
-            return None
-        return next((found for found in fleet.backends if found.address == address), None)
 
     def describe(self, host: str, rule: Rule) -> list[dict[str, object]]:
         """The backends of a host's rule, as they are now. Raises ValueError for no proxy rule."""
@@ -120,6 +119,8 @@ class Fleets:
             rule, action, list(backends.values()), old.load if old else Load(), self._config
         )
         self._fleets[key] = fleet
+        if len(self._fleets) > FLEETS_MAX:
+            self._forget_one(key)
         self._renew_checks(key, action, fleet)
         for backend in known.values():
             self._end_check(key, backend)
@@ -129,6 +130,17 @@ class Fleets:
             # There may be room now, or a queue no more.
             fleet.load.line.wake_all()
         return fleet
+
+    def _forget_one(self, fresh: bytes) -> None:
+        """Forget the oldest fleet that nobody would miss, if there is one among the first few.
+
+        Not the one under `fresh`. A busy one that is forgotten between two requests is made again.
+        """
+        for key, fleet in islice(self._fleets.items(), FORGET_FROM):
+            missed = fleet.load.open or fleet.load.waiting or fleet.unsettled
+            if not missed and not fleet.action.health_path and key != fresh:
+                self._drop(key)
+                return
 
     def _drop(self, key: bytes) -> None:
         fleet = self._fleets.pop(key, None)

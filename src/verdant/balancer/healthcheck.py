@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from verdant.core import Timeout, sleep
+from verdant.core import Timeout, monotonic, sleep
 from verdant.http import ClientConnection, HttpError, request_head
 from verdant.net import connect
 
@@ -92,7 +92,7 @@ def watch_backend(backend: Backend, check: Check, changed: Callable[[], object])
     while True:
         if tally.note(_is_well(backend.address, check)):
             if tally.sound:
-                backend.recovered()
+                backend.recovered(monotonic())
             else:
                 backend.sound = False
             changed()

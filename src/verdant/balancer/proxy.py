@@ -185,10 +185,14 @@ def _read_response(
     exchange: Exchange, fleet: Fleet, backend: ClientConnection, upload: Upload | None = None
 ) -> ResponseHead:
     backend.waiting_s_max = fleet.head_s
-    # While a body goes out, the upload bounds the waits; the answer is due when it is out.
-    backend.waiting_since = exchange.house.deadlines.now if upload is None else 0.0
+    tell = exchange.inform
+    if upload is not None:
+        tell = upload.inform
+    if upload is None or exchange.request.expect_continue:
+        backend.waiting_since = exchange.house.deadlines.now
+    # Else a body goes out, and the upload bounds the waits; the answer is due when it is out.
     try:
-        response = backend.read_response(exchange.request.method, exchange.inform)
+        response = backend.read_response(exchange.request.method, tell)
         if response.status == 101 and exchange.request.upgrade is None:
             raise BadResponse("it changed the protocol, which nobody asked for")
     except ConnectionLost as exc:
