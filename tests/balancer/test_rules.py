@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,6 +276,21 @@ def test_any_text_is_a_host_or_a_bad_one(text: str) -> None:
         assert exc.fault.startswith("host_invalid")  # noqa: PT017 - the other outcome is fine too
         return
     assert normalise_host(name) == name
+
+
+def test_the_reference_has_every_argument_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs/reference/rules.md").read_text()
+    section = text.split("## `proxy`\n")[1].split("\n## ")[0]
+    described = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.M)
+    assert [name for name, _ in described] == [argument.name for argument in PROXY_ARGUMENTS]
+    made = Proxy((BackendEntry("a", 1),))
+    for (_, default), argument in zip(described[1:], PROXY_ARGUMENTS[1:], strict=True):
+        value = getattr(made, argument.field)
+        if value in ("", HeaderEdits()):
+            assert default == "none"
+        else:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            assert default == f"`{text}`", argument.name
 
 
 def test_a_table_names_the_host_of_a_bad_rule() -> None:
