@@ -88,6 +88,7 @@ class Fleet:
         self._pick = self._policy(action)
         self._settle_at = 0.0
         self.unsettled = False
+        self.only: Backend | None = None
         self.members: list[Backend] = []
         self.weights: list[float] = []
         self.settle()
@@ -119,6 +120,10 @@ class Fleet:
         self.members = [backend for backend, _ in weighed]
         self.weights = [weight for _, weight in weighed]
         self._even = len(set(self.weights)) == 1
+        # The one backend, where nothing else has to be asked: most rules name one.
+        self.only = None
+        if len(self.backends) == 1 and not self.limited and self._read_mark is None:
+            self.only = self.backends[0]
 
     def choose(self, exchange: Exchange, tried: Sequence[Backend] = ()) -> Backend:
         """The backend for the exchange's next attempt. Does not park."""

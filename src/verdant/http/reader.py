@@ -56,7 +56,7 @@ class ByteStream(Protocol):
 class MessageReader:
     """Reads messages from `stream`, one after the other."""
 
-    __slots__ = ("_decoder", "_left", "_pieces", "_recv", "buffer", "stream", "trailers")
+    __slots__ = ("_decoder", "_left", "_recv", "buffer", "stream", "trailers")
 
     def __init__(self, stream: ByteStream) -> None:
         self.stream = stream
@@ -64,7 +64,6 @@ class MessageReader:
         self._recv = stream.recv
         self._left = 0
         self._decoder: ChunkedDecoder | None = None
-        self._pieces: list[bytes] = []
         # The field lines behind the present chunked body, each opened by CR LF, once it is read.
         self.trailers = b""
 
@@ -160,9 +159,9 @@ class MessageReader:
         return data
 
     def _read_chunked_piece(self) -> bytes:
+        # What came in one receive is one piece, however small the sender made its chunks.
         decoder = self._decoder
-        pieces = self._pieces
-        while not pieces and decoder is not None:
+        while decoder is not None:
             if decoder.finished:
                 self.buffer = decoder.rest()
                 self.trailers = decoder.trailers
@@ -174,5 +173,7 @@ class MessageReader:
                 data = self._recv(BODY_RECEIVE_BYTES)
                 if not data:
                     raise ConnectionLost("the peer closed in the middle of a chunked body")
-            pieces.extend(decoder.feed(data))
-        return pieces.pop(0)
+            pieces = decoder.feed(data)
+            if pieces:
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b""

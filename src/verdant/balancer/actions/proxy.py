@@ -61,7 +61,7 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
                 _refuse(exchange, fleet, exc)
                 return
         else:
-            backend = fleet.choose(exchange, tried)
+            backend = fleet.only or fleet.choose(exchange, tried)
         load = fleet.load
         load.open += 1
         backend.open += 1
