@@ -114,7 +114,9 @@ def test_a_proxy_rule_may_say_a_lot_and_as_text_too() -> None:
     assert rule.to_json() == ["proxy", said, False]
     assert isinstance(rule.arguments, Proxy)
     assert rule.arguments.backends[1] == BackendEntry("b", 2, 3, 4)
-    assert rule.arguments.request_headers == HeaderEdits(("X-A",), (("X-B", "b"),), (("X-C", "c"),))
+    assert rule.arguments.options.request_headers == HeaderEdits(
+        ("X-A",), (("X-B", "b"),), (("X-C", "c"),)
+    )
     text = {
         **said,
         "total_timeout_s": "2.5",
@@ -285,7 +287,7 @@ def test_the_reference_has_every_argument_and_its_default() -> None:
     assert [name for name, _ in described] == [argument.name for argument in PROXY_ARGUMENTS]
     made = Proxy((BackendEntry("a", 1),))
     for (_, default), argument in zip(described[1:], PROXY_ARGUMENTS[1:], strict=True):
-        value = getattr(made, argument.field)
+        value = getattr(made.options if argument.part else made, argument.field)
         if value in ("", HeaderEdits()):
             assert default == "none"
         else:

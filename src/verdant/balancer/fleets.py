@@ -52,7 +52,7 @@ class Fleets:
     def start(self, rules: Iterable[tuple[str, Rule]]) -> None:
         """Begin the checks of those rules that want them. Does not park."""
         for host, rule in rules:
-            if isinstance(rule.arguments, Proxy) and rule.arguments.health_path:
+            if isinstance(rule.arguments, Proxy) and rule.arguments.options.health_path:
                 self.fleet_of(host.encode("ascii"), rule)
 
     def stop(self) -> None:
@@ -67,7 +67,7 @@ class Fleets:
             key = host.encode("ascii")
             if not isinstance(rule.arguments, Proxy):
                 self._drop(key)
-            elif key in self._fleets or rule.arguments.health_path:
+            elif key in self._fleets or rule.arguments.options.health_path:
                 self._make(key, rule)
         for host in deleted:
             self._drop(host.encode("ascii"))
@@ -112,8 +112,10 @@ class Fleets:
             backend = known.pop(address, None) or Backend(address, self._pool.at(address))
             backends[address] = backend
             backend.weight = entry.weight
-            backend.connections_max = entry.connections_max or action.backend_connections_max
-            if not action.health_path:
+            backend.connections_max = (
+                entry.connections_max or action.options.backend_connections_max
+            )
+            if not action.options.health_path:
                 backend.sound = True
         fleet = Fleet(
             rule, action, list(backends.values()), old.load if old else Load(), self._config
@@ -121,7 +123,7 @@ class Fleets:
         self._fleets[key] = fleet
         if len(self._fleets) > FLEETS_MAX:
             self._forget_one(key)
-        self._renew_checks(key, action, fleet)
+        self._renew_checks(key, fleet)
         for backend in known.values():
             self._end_check(key, backend)
             backend.retire()
@@ -138,7 +140,7 @@ class Fleets:
         """
         for key, fleet in islice(self._fleets.items(), FORGET_FROM):
             missed = fleet.load.open or fleet.load.waiting or fleet.unsettled
-            if not missed and not fleet.action.health_path and key != fresh:
+            if not missed and not fleet.options.health_path and key != fresh:
                 self._drop(key)
                 return
 
@@ -150,8 +152,8 @@ class Fleets:
             self._end_check(key, backend)
             backend.retire()
 
-    def _renew_checks(self, key: bytes, action: Proxy, fleet: Fleet) -> None:
-        check = Check.of(key.decode("ascii").rpartition("://")[2], action)
+    def _renew_checks(self, key: bytes, fleet: Fleet) -> None:
+        check = Check.of(key.decode("ascii").rpartition("://")[2], fleet.options)
         for backend in fleet.backends:
             running = self._checks.get((key, backend.address))
             if running is not None and running[0] == check:

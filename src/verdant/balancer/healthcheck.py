@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verdant.balancer.backend import Backend
-    from verdant.balancer.proxy_rule import Proxy
+    from verdant.balancer.proxy_rule import ProxyOptions
 
 __all__ = ["Check", "Tally", "watch_backend"]
 
@@ -43,20 +43,20 @@ class Check(NamedTuple):
     fall: int
 
     @classmethod
-    def of(cls, host: str, action: Proxy) -> Check | None:
+    def of(cls, host: str, options: ProxyOptions) -> Check | None:
         """The check that a rule wants for its backends, or None."""
-        if not action.health_path:
+        if not options.health_path:
             return None
-        low, _, high = action.health_status.partition("-")
+        low, _, high = options.health_status.partition("-")
         return cls(
             host,
-            action.health_path,
+            options.health_path,
             int(low),
             int(high or low),
-            max(INTERVAL_S_MIN, action.health_interval_s),
-            action.health_timeout_s or action.health_interval_s or 1.0,
-            action.health_rise,
-            action.health_fall,
+            max(INTERVAL_S_MIN, options.health_interval_s),
+            options.health_timeout_s or options.health_interval_s or 1.0,
+            options.health_rise,
+            options.health_fall,
         )
 
 

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_EDITS",
+    "NO_OPTIONS",
     "PROXY_ARGUMENTS",
     "BackendEntry",
     "HeaderEdits",
     "Proxy",
+    "ProxyOptions",
     "check_backends",
     "read_backend",
 ]
@@ -122,15 +124,9 @@ NO_EDITS = HeaderEdits()
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
-    """Pass the request to one of `backends`; try `attempts` times, `delay_s` seconds apart.
+class ProxyOptions:
+    """The arguments that most rules leave as they are; docs/reference/rules.md describes each."""
 
-    docs/reference/rules.md describes each field.
-    """
-
-    backends: tuple[BackendEntry, ...]
-    attempts: int = 1
-    delay_s: float = 1.0
     policy: str = "random"
     hash_on: str = "address"
     sticky_cookie: str = ""
@@ -159,6 +155,20 @@ class Proxy:
     add_prefix: str = ""
     forwarded: str = "x"
     request_id: str = ""
+
+
+# Shared by all rules without options: of a million hosts nearly all.
+NO_OPTIONS = ProxyOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Pass the request to one of `backends`; try `attempts` times, `delay_s` seconds apart."""
+
+    backends: tuple[BackendEntry, ...]
+    attempts: int = 1
+    delay_s: float = 1.0
+    options: ProxyOptions = NO_OPTIONS
 
 
 def _read_backends(value: object) -> tuple[BackendEntry, ...]:
@@ -318,7 +328,7 @@ PROXY_ARGUMENTS = (
     Argument("attempts", "attempts", whole(1, ATTEMPTS_MAX)),
     Argument("delay", "delay_s", seconds(DELAY_S_MAX)),
     *(
-        Argument(name, name, read)
+        Argument(name, name, read, "options")
         for name, read in (
             (
                 "policy",

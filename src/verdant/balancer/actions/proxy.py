@@ -93,14 +93,14 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
 
 def _note_failure(exchange: Exchange, fleet: Fleet, backend: Backend, exc: Exception) -> None:
     backend.failures += 1
-    action = fleet.action
-    if backend.failed(monotonic(), action.eject_after, action.eject_s):
+    options = fleet.options
+    if backend.failed(monotonic(), options.eject_after, options.eject_s):
         fleet.newest().settle()
         _log.warning(
             "%s: backend %s is put out after %d failures in a row",
             exchange.key.decode("ascii"),
             backend.name,
-            action.eject_after,
+            options.eject_after,
         )
     _log.info("%s: backend %s failed: %s", exchange.key.decode("ascii"), backend.name, exc)
 
@@ -108,7 +108,7 @@ def _note_failure(exchange: Exchange, fleet: Fleet, backend: Backend, exc: Excep
 def _refuse(exchange: Exchange, fleet: Fleet, exc: Overloaded) -> None:
     _log.info("%s: refused a request: %s", exchange.key.decode("ascii"), exc)
     fields = [
-        (b"Retry-After", b"%d" % max(1, ceil(fleet.action.queue_s))),
+        (b"Retry-After", b"%d" % max(1, ceil(fleet.options.queue_s))),
         (b"Content-Type", b"text/plain; charset=utf-8"),
     ]
     body = b"This site has as many requests as it can take; try again soon.\n"
