@@ -441,6 +441,23 @@ def test_who_waits_too_long_is_refused(stage: Stage) -> None:
     assert stage.get()[0] == 200
 
 
+def test_who_waits_is_served_by_a_backend_that_returns(stage: Stage) -> None:
+    bad, held = stage.backend(drop), Held(stage)
+    stage.rule(
+        bad, held.backend, policy="round_robin", backend_connections_max=1,
+        eject_after=1, eject_s=0.1, ramp_s=0, queue_s=20,
+    )  # fmt: skip
+    assert stage.get()[0] == 502
+    bad.script = bad.serve_hello
+    first = spawn(stage.get)
+    eventually(lambda: held.now == 1)
+    # The other one is still out when this one comes, or it is not: it is served either way.
+    assert stage.get()[0] == 200
+    assert held.now == 1
+    held.go.set()
+    assert first.wait()[0] == 200
+
+
 def test_who_waits_is_served_under_the_rule_in_force(stage: Stage) -> None:
     held, other = Held(stage), stage.backend()
     stage.rule(held.backend, connections_max=1)

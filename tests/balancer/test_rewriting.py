@@ -118,6 +118,22 @@ def test_fields_are_removed_set_and_added_both_ways(stage: Stage) -> None:
     assert fields(asked, b"x-forwarded-host") == [b"a.test"]
 
 
+def test_what_a_rule_sets_stands_in_place_of_ours(stage: Stage) -> None:
+    backend = stage.backend()
+    stage.rule(
+        backend,
+        request_headers={"set": {"X-Forwarded-Proto": "https", "Host": "inner.test"}},
+    )
+    stage.get()
+    client = stage.client()
+    client.say(b"GET http://a.test/x HTTP/1.0\r\n\r\n")
+    assert client.everything().endswith(b"hello")
+    for asked in backend.heads:
+        assert fields(asked, b"x-forwarded-proto") == [b"https"]
+        assert fields(asked, b"host") == [b"inner.test"]
+    assert len(backend.heads) == 2
+
+
 def test_prefixes_are_stripped_and_told(stage: Stage) -> None:
     backend = stage.backend()
     stage.rule(backend, strip_prefix="/app", add_prefix="/v1")

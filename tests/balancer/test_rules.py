@@ -196,6 +196,8 @@ def test_a_rule_made_by_hand_names_what_is_not_default() -> None:
          "host_kwarg_invalid:response_headers"),
         (["proxy", {"backends": "a:1", "response_headers": "{"}, True],
          "host_kwarg_invalid:response_headers"),
+        (["proxy", {"backends": "a:1", "request_id": "host"}, True],
+         "host_kwarg_invalid:request_id"),
         (["proxy", {"backends": "a:1", "strip_prefix": "/app/"}, True],
          "host_kwarg_invalid:strip_prefix"),
         (["proxy", {"backends": "a:1", "forwarded": "all"}, True], "host_kwarg_invalid:forwarded"),

@@ -200,8 +200,9 @@ class Fleet:
 
     # Limits.
 
-    @property
     def _has_room(self) -> bool:
+        if self.unsettled and monotonic() >= self._settle_at:
+            self.settle()
         most = self.options.connections_max
         if most and self.load.open >= most:
             return False
@@ -215,7 +216,7 @@ class Fleet:
         """
         load = self.load
         # Newcomers stand behind those who wait.
-        if not load.waiting and self._has_room:
+        if not load.waiting and self._has_room():
             return self, self.choose(exchange, tried)
         options = self.options
         if load.waiting >= options.queue_max:
@@ -224,9 +225,9 @@ class Fleet:
         load.waiting += 1
         try:
             while True:
-                self._wait_in_line(deadline)
+                self.newest()._wait_in_line(deadline)  # noqa: SLF001 - of our own kind
                 fleet = self.newest()
-                if fleet._has_room:  # noqa: SLF001 - of our own kind
+                if fleet._has_room():  # noqa: SLF001 - of our own kind
                     return fleet, fleet.choose(exchange, tried)
         except BaseException:
             # If a place was given to us, it is the next one's.
@@ -237,14 +238,14 @@ class Fleet:
 
     def _wait_in_line(self, deadline: float) -> None:
         left = deadline - monotonic()
+        if left <= 0:
+            raise Overloaded(f"there was no room within queue_s = {self.options.queue_s:g} s")
         try:
-            if left > 0:
-                self.load.line.wait(left)
-                return
+            # A backend that returns from an ejection brings room, and tells nobody.
+            self.load.line.wait(min(left, SETTLE_S) if self.unsettled else left)
         except TimedOut as exc:
             if type(exc) is not TimedOut:
                 raise
-        raise Overloaded(f"there was no room within queue_s = {self.options.queue_s:g} s")
 
     def left(self, backend: Backend) -> None:
         """An exchange on `backend` is over and counted: tell those who wait. Does not park."""

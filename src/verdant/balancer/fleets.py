@@ -178,3 +178,4 @@ class Fleets:
         fleet = self._fleets.get(key)
         if fleet is not None:
             fleet.settle()
+            fleet.load.line.wake_all()

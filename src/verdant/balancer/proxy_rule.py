@@ -255,6 +255,13 @@ def _editable(value: object) -> str:
     return name
 
 
+def _read_id_field(value: object) -> str:
+    name = value if value == "" and isinstance(value, str) else _editable(value)
+    if name.lower() == "host":
+        raise ValueError("must not be Host, which says whom a request is for")
+    return name
+
+
 def _read_pairs(value: object) -> Pairs:
     if not isinstance(value, dict) or len(value) > EDITS_COUNT_MAX:
         raise ValueError(f"needs an object name: value for set and add, {EDITS_COUNT_MAX} at most")
@@ -362,7 +369,7 @@ PROXY_ARGUMENTS = (
             ("strip_prefix", _read_prefix),
             ("add_prefix", _read_prefix),
             ("forwarded", one_of("x", "rfc7239", "both", "none")),
-            ("request_id", _read_optional_name),
+            ("request_id", _read_id_field),
         )
     ),
 )

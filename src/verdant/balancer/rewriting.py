@@ -124,7 +124,11 @@ class Rewriting:
         `extra`: more field lines, each opened by CR LF.
         """
         request = exchange.request
-        lines = self._told(exchange) + self._request_lines + extra
+        told = self._told(exchange)
+        if self._request_without is not None:
+            # What the rule sets stands in place of ours as well.
+            told = self._request_without(told)
+        lines = told + self._request_lines + extra
         if self._ids_removed is not None:
             if not exchange.request_id:
                 match = self._id_of.search(request.head) if exchange.internal else None
@@ -145,6 +149,9 @@ class Rewriting:
         head = forwarded_request_head(
             request, lines, without=without, upgrade=request.upgrade is not None
         )
+        if self._renames_host and request.host and request.header(b"host") is None:
+            # An HTTP/1.0 request for a URL: the name from there was put in, and gives way.
+            head = head.replace(b"\r\nHost: " + request.host, b"", 1)
         if self._strip or self._add:
             line, newline, rest = head.partition(b"\r\n")
             method, target, version = line.split(b" ")
