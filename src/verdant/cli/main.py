@@ -23,8 +23,10 @@ from verdant.cli.config import (
     default_config,
     load_config,
 )
+from verdant.cli.keys import keys
 from verdant.cli.options import example, json_option, management_option
 from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.peers import chosen_peers, peer_options
 from verdant.cli.rules import rules
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
@@ -169,30 +171,6 @@ def stats(host: str | None, management: str, as_json: bool) -> None:
 # Logs.
 
 
-def _endpoints(kind: str) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        return click.option(
-            "--server",
-            "servers",
-            multiple=True,
-            metavar="ENDPOINT",
-            help=f"A log server's {kind} endpoint; may be repeated. Default: the built-in stack's.",
-        )(command)
-
-    return decorate
-
-
-def _servers(
-    kind: str, servers: tuple[str, ...], path: str | None, data_dir: str, port_base: int
-) -> list[str]:
-    if servers:
-        return list(servers)
-    configured = _config(path, data_dir, port_base).logs.server
-    if not configured:
-        raise ConfigurationError(f"{path} has no log servers: name one with --server")
-    return [getattr(server, kind) for server in configured]
-
-
 @main.group()
 def logs() -> None:
     """Ask the log servers, follow them, send to them."""
@@ -202,7 +180,7 @@ def logs() -> None:
 @click.argument("terms", nargs=-1, metavar="[QUERY]...")
 @click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
 @click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
-@_endpoints("query")
+@peer_options("query")
 @_stack_options
 @json_option
 def query(
@@ -210,13 +188,17 @@ def query(
     limit: int,
     oldest: bool,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
     as_json: bool,
 ) -> None:
     """Find lines; they are shown in the order of time."""
-    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
+    named = (servers, server_keys, client_keys)
+    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
+    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
     try:
         found = reader.query(" ".join(terms), limit, "oldest" if oldest else "newest")
     finally:
@@ -233,20 +215,24 @@ def query(
 @click.argument("terms", nargs=-1, metavar="[QUERY]...")
 @click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
               help="Lines to begin with.")  # fmt: skip
-@_endpoints("query")
+@peer_options("query")
 @_stack_options
 @json_option
 def tail(
     terms: tuple[str, ...],
     last: int,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
     as_json: bool,
 ) -> None:
     """Show lines as they come, until Ctrl-C."""
-    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
+    named = (servers, server_keys, client_keys)
+    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
+    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
     try:
         for row in reader.follow(" ".join(terms), last):
             print_row(row, as_json=as_json)
@@ -260,12 +246,14 @@ def tail(
 @logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
-@_endpoints("collect")
+@peer_options("collect")
 @_stack_options
 def ship(
     file: IO[bytes],
     app: str,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -273,11 +261,14 @@ def ship(
     """Send lines of FILE (- for standard input) and wait until they are stored."""
     from verdant.cli.ship import ship_lines
 
-    counts = ship_lines(file, app, _servers("collect", servers, path, data_dir, port_base))
+    named = (servers, server_keys, client_keys)
+    counts = ship_lines(
+        file, app, chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
+    )
     if not counts.stored:
         raise VerdantError(
             f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running? (`verdant up`)"
+            "is one running (`verdant up`), and does it take us with the key that we show?"
         )
     click.echo(f"{counts.lines} lines stored", err=True)
 
@@ -303,6 +294,8 @@ def serve(
     names = ", ".join(server.name for server in configured) or "none"
     raise ConfigurationError(f"there is no log server {name!r} in the configuration: {names}")
 
+
+main.add_command(keys)
 
 if __name__ == "__main__":
     main(prog_name="verdant")
