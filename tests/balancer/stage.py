@@ -7,6 +7,7 @@ an exchange without sleeping: what it waits for is an Event or the end of a stre
 from __future__ import annotations
 
 import json
+import socket as native
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,7 @@ class Backend:
         address: Any = bound_address(self._listener)
         self.port: int = address.port
         self._open: list[Stream] = []
+        self._grave: native.socket | None = None
         self._accepting: GreenThread[None] | None = spawn(self._accept)
 
     @property
@@ -134,10 +136,20 @@ class Backend:
             self._accepting.join()
             self._accepting = None
             self._listener.close()
+            # Bound and not listened on: nobody else gets the port while we say that it is dead.
+            self._grave = native.socket()
+            self._grave.setsockopt(native.SOL_SOCKET, native.SO_REUSEADDR, 1)
+            self._grave.bind(("127.0.0.1", self.port))
         for stream in self._open:
             stream.abort()
             stream.break_off()
         self._open.clear()
+
+    def close(self) -> None:
+        """Give everything back, the port included."""
+        self.kill()
+        if self._grave is not None:
+            self._grave.close()
 
 
 class Stage:
@@ -203,7 +215,7 @@ class Stage:
         for stream in self._clients:
             stream.close()
         for backend in self._backends:
-            backend.kill()
+            backend.close()
         self.service.stop()
 
 

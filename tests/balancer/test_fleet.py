@@ -249,6 +249,7 @@ def test_a_backend_that_fails_is_put_out(stage: Stage) -> None:
     states = stage.states()
     assert [state["state"] for state in states] == ["ejected", "in"]
     assert states[0]["failures"] == 2
+    assert "cannot connect" in states[0]["last_failure"]
 
 
 def test_never_all_are_put_out(stage: Stage) -> None:
@@ -320,6 +321,7 @@ def test_checks_put_out_and_bring_back_without_a_request(stage: Stage) -> None:
         return [state["state"] for state in stage.states()]
 
     eventually(lambda: states() == ["unsound", "in"])
+    assert stage.states()[0]["last_failure"] == "health check: /health answers 500"
     for _ in range(10):
         stage.get(path=b"/page")
     assert stage.states()[0]["completed_requests"] == 0
@@ -350,7 +352,7 @@ def test_checks_begin_with_the_balancer(tmp_path: Path) -> None:
         with staged(tmp_path):
             eventually(lambda: backend.connections > seen)
     finally:
-        backend.kill()
+        backend.close()
 
 
 def test_fleets_that_nobody_uses_are_forgotten_beyond_a_number(

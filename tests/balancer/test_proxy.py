@@ -557,5 +557,5 @@ def test_backends_are_told_apart(stage: Stage) -> None:
         stage.get(host=b"two.test")
         assert (len(one.heads), len(two.heads)) == (0, 1)
     finally:
-        one.kill()
-        two.kill()
+        one.close()
+        two.close()

@@ -90,7 +90,10 @@ def watch_backend(backend: Backend, check: Check, changed: Callable[[], object])
     tally = Tally(check.rise, check.fall, sound=backend.sound)
     sleep(random.random() * check.interval_s)
     while True:
-        if tally.note(_is_well(backend.address, check)):
+        fault = _fault_of(backend.address, check)
+        if fault:
+            backend.last_failure = f"health check: {fault}"
+        if tally.note(not fault):
             if tally.sound:
                 backend.recovered(monotonic())
             else:
@@ -99,7 +102,8 @@ def watch_backend(backend: Backend, check: Check, changed: Callable[[], object])
         sleep(check.interval_s * (1 + JITTER_SHARE * (2 * random.random() - 1)))
 
 
-def _is_well(address: tuple[str, int], check: Check) -> bool:
+def _fault_of(address: tuple[str, int], check: Check) -> str:
+    """What is wrong with the backend, or "". Parks for at most the check's time."""
     try:
         with Timeout(check.timeout_s):
             connection = ClientConnection(connect(address, timeout_s=None))
@@ -113,7 +117,9 @@ def _is_well(address: tuple[str, int], check: Check) -> bool:
                 status = connection.read_response(b"GET").status
             finally:
                 connection.close()
-    except (OSError, HttpError):
+    except (OSError, HttpError) as exc:
         # A Timeout is an OSError too.
-        return False
-    return check.status_low <= status <= check.status_high
+        return str(exc)
+    if check.status_low <= status <= check.status_high:
+        return ""
+    return f"{check.path} answers {status}"

@@ -93,6 +93,7 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
 
 def _note_failure(exchange: Exchange, fleet: Fleet, backend: Backend, exc: Exception) -> None:
     backend.failures += 1
+    backend.last_failure = str(exc)
     options = fleet.options
     if backend.failed(monotonic(), options.eject_after, options.eject_s):
         fleet.newest().settle()
