@@ -381,8 +381,12 @@ def test_a_cut_answer_is_never_taken_for_a_whole_one(
 ) -> None:
     stage.rule(stage.backend(cut(answer, reset=reset)))  # type: ignore[arg-type]
     client = stage.client()
-    client.say(b"GET / HTTP/%b\r\nHost: a.test\r\n\r\n" % version)
+    client.say(b"GET / HTTP/%b\r\nHost: a.test\r\nConnection: close\r\n\r\n" % version)
     got = client.everything()
+    if b"\r\nzz\r\n" in answer or b"and more" in answer:
+        # It is seen to be none before anything went out.
+        assert got.startswith(b"HTTP/1.1 502")
+        return
     head, _, body = got.partition(b"\r\n\r\n")
     lowered = head.lower()
     if b"content-length" in lowered:
@@ -392,6 +396,60 @@ def test_a_cut_answer_is_never_taken_for_a_whole_one(
     else:
         assert client.stream.broken or not got
     eventually(lambda: stage.states()[0]["failures"] == 1)
+
+
+def test_chunks_that_go_bad_end_an_answer_that_has_begun(stage: Stage) -> None:
+    begun = Event()
+
+    def spoil(peer: Peer) -> None:
+        peer.head()
+        peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        begun.wait()
+        peer.say(b"zz\r\n")
+
+    stage.rule(stage.backend(spoil))
+    client = stage.client()
+    client.say(GET)
+    client.until(b"hello\r\n")
+    begun.set()
+    assert client.everything() == b""
+    eventually(lambda: stage.states()[0]["failures"] == 1)
+
+
+def test_a_head_does_not_wait_for_a_chunk_to_be_whole(stage: Stage) -> None:
+    go = Event()
+
+    def dawdle(peer: Peer) -> None:
+        peer.head()
+        peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r")
+        go.wait()
+        peer.say(b"\nhello\r\n0\r\n\r\n")
+        peer.everything()
+
+    stage.rule(stage.backend(dawdle))
+    client = stage.client()
+    client.say(GET)
+    head = client.head()
+    go.set()
+    client.rest = head + client.rest
+    assert client.answer()[2] == b"hello"
+
+
+def test_a_short_chunked_answer_goes_out_in_one(stage: Stage) -> None:
+    def chunks(peer: Peer) -> None:
+        peer.head()
+        peer.say(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"1\r\na\r\n1\r\nb\r\n0\r\nX-Sum: 2\r\n\r\n"
+        )
+        peer.everything()
+
+    stage.rule(stage.backend(chunks))
+    client = stage.client()
+    client.say(GET)
+    status, head, body = client.answer()
+    assert (status, body) == (200, b"ab")
+    assert b"X-Sum: 2" in head
 
 
 def test_what_a_backend_says_too_much_is_not_the_next_answer(stage: Stage) -> None:

@@ -108,6 +108,8 @@ def _exchange_over(
     whole = False
     try:
         whole = _carry(exchange, fleet, connection)
+    except BadResponse as exc:
+        raise BackendFailed(str(exc), may_retry=False) from exc
     finally:
         if whole and not backend.removed:
             backend.idle.give_back(connection)
@@ -138,7 +140,7 @@ def _carry(exchange: Exchange, fleet: Fleet, backend: ClientConnection) -> bool:
         response = _read_response(exchange, fleet, backend, upload)
         upload.answered = True
         pass_on(exchange, fleet, backend, response)
-    except (BackendFailed, ConnectionLost):
+    except (BackendFailed, BadResponse, ConnectionLost):
         upload.stop()
         # When the client's own body broke the exchange, that is what it must hear.
         upload.raise_fault()
@@ -194,7 +196,7 @@ def _read_response(
     try:
         response = backend.read_response(exchange.request.method, tell)
         if response.status == 101 and exchange.request.upgrade is None:
-            raise BadResponse("it changed the protocol, which nobody asked for")
+            raise BadResponse("the answer changes the protocol, which nobody asked for")
     except ConnectionLost as exc:
         if backend.timed_out:
             raise BackendFailed(
@@ -209,8 +211,6 @@ def _read_response(
                 status=GATEWAY_TIMEOUT,
             ) from exc
         raise BackendFailed(str(exc), may_retry=_may_resend(exchange)) from exc
-    except BadResponse as exc:
-        raise BackendFailed(str(exc), may_retry=False) from exc
     finally:
         backend.waiting_since = 0.0
     return response

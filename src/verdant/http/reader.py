@@ -158,15 +158,41 @@ class MessageReader:
                 self._left = 0
         return data
 
+    def take_body_piece(self) -> bytes:
+        """What has arrived of the body already, b"" when nothing has. Does not park.
+
+        Raises as `read_body_piece` for bad chunks.
+        """
+        data = self.buffer
+        left = self._left
+        if not data or not left:
+            return b""
+        if left > 0:
+            self.buffer = data[left:]
+            data = data[:left]
+            self._left = left - len(data)
+            return data
+        self.buffer = b""
+        decoder = self._decoder
+        if decoder is None:
+            return data
+        pieces = decoder.feed(data)
+        if decoder.finished:
+            self._end_chunks(decoder)
+        return b"".join(pieces)
+
+    def _end_chunks(self, decoder: ChunkedDecoder) -> None:
+        self.buffer = decoder.rest()
+        self.trailers = decoder.trailers
+        self._decoder = None
+        self._left = 0
+
     def _read_chunked_piece(self) -> bytes:
         # What came in one receive is one piece, however small the sender made its chunks.
         decoder = self._decoder
         while decoder is not None:
             if decoder.finished:
-                self.buffer = decoder.rest()
-                self.trailers = decoder.trailers
-                self._decoder = None
-                self._left = 0
+                self._end_chunks(decoder)
                 return b""
             data, self.buffer = self.buffer, b""
             if not data:
