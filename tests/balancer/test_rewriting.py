@@ -181,6 +181,15 @@ def test_a_trusted_peer_s_word_is_kept(stage: Stage) -> None:
     assert fields(asked, b"x-request-id") == fields(head, b"x-request-id") == [b"mine"]
 
 
+def test_forwarded_alone_tells_the_protocol_too(stage: Stage) -> None:
+    backend = stage.backend()
+    stage.rule(backend)
+    stage.get(b'Forwarded: for=192.0.2.7;proto="https", for=10.0.0.1;proto=http\r\n', internal=True)
+    stage.get(b"Forwarded: proto=https\r\n")
+    assert fields(backend.heads[0], b"x-forwarded-proto") == [b"https"]
+    assert fields(backend.heads[1], b"x-forwarded-proto") == [b"http"]
+
+
 def test_a_request_keeps_its_id_over_its_attempts(stage: Stage) -> None:
     lost = stage.backend()
 

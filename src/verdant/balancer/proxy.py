@@ -162,7 +162,9 @@ def _head(exchange: Exchange, fleet: Fleet, extra: bytes) -> bytes:
             return b"%b%b\r\n\r\n" % (request.head, fields)
         without = _without_claims if request.forwarded else None
     else:
-        _, fields = forward_internal(request.head, client_address(exchange.peer_host))
+        _, fields = forward_internal(
+            request.head, client_address(exchange.peer_host), exchange.protocol
+        )
         without = _without_addresses if request.forwarded else None
     return forwarded_request_head(
         request, fields + extra, without=without, upgrade=request.upgrade is not None

@@ -182,7 +182,7 @@ class Rewriting:
         lines = b""
         if self._kind in ("x", "both"):
             if exchange.internal:
-                lines = forward_internal(request.head, client)[1]
+                lines = forward_internal(request.head, client, exchange.protocol)[1]
             else:
                 lines = external_fields(client, exchange.protocol)
             lines += self._prefix_line

@@ -95,13 +95,15 @@ def _note_failure(exchange: Exchange, fleet: Fleet, backend: Backend, exc: Excep
     backend.failures += 1
     backend.last_failure = str(exc)
     options = fleet.options
-    if backend.failed(monotonic(), options.eject_after, options.eject_s):
+    now = monotonic()
+    if backend.failed(now, options.eject_after, options.eject_s):
         fleet.newest().settle()
         _log.warning(
-            "%s: backend %s is put out after %d failures in a row",
+            "%s: backend %s is put out for %.0f s: %s",
             exchange.key.decode("ascii"),
             backend.name,
-            options.eject_after,
+            backend.back_at - now,
+            exc,
         )
     _log.info("%s: backend %s failed: %s", exchange.key.decode("ascii"), backend.name, exc)
 
