@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import h11
 import pytest
 from balancer.stage import Backend, Peer, Stage, eventually
 
@@ -101,3 +102,71 @@ def test_whatever_breaks_a_post_is_sent_once_and_an_answer_is_whole(
     # No connection is looked after that is not there.
     pool = stage.service._pool
     eventually(lambda: len(stage.service._deadlines._connections) == len(pool))
+
+
+FRAGMENTS = [
+    b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.1 204 No Content\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+    b"Content-Length: 5\r\n", b"Content-Length: 0\r\n", b"Content-Length: +5\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b"Connection: keep-alive\r\n",
+    b"X: y\r\n", b"X : y\r\n", b" folded\r\n", b"\r\n", b"\n", b"hello",
+    b"5\r\nhello\r\n", b"0\r\n", b"0\r\n\r\n", b"zz\r\n", b"\0",
+]  # fmt: skip
+
+
+def read_by_h11(data: bytes) -> tuple[int, bytes] | None:
+    """The answer that h11 reads in `data`, the end of the connection behind it; None for none."""
+    reader = h11.Connection(h11.CLIENT)
+    reader.send(h11.Request(method="GET", target="/", headers=[("Host", "a.test")]))
+    reader.send(h11.EndOfMessage())
+    reader.receive_data(data)
+    reader.receive_data(b"")
+    status, body = 0, b""
+    try:
+        while True:
+            event = reader.next_event()
+            if isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                return status, body
+            elif not isinstance(event, h11.InformationalResponse):
+                return None
+    except h11.RemoteProtocolError:
+        return None
+
+
+def test_a_client_reads_what_the_backend_said_or_a_502_or_no_end(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    dice = random.Random(11)
+    said = b""
+
+    def speak(peer: Peer) -> None:
+        peer.head()
+        peer.say(said)
+        # All of it is read before the end comes: the balancer's side closes first or we do.
+        peer.stream.send_eof()
+        peer.everything()
+
+    stage.rule(stage.backend(speak), eject_after=0)
+    outcomes: Counter[str] = Counter()
+    for _ in range(400):
+        beginning = [] if dice.random() < 0.2 else [FRAGMENTS[dice.randrange(3)]]
+        said = b"".join([*beginning, *dice.choices(FRAGMENTS, k=dice.randrange(1, 7))])
+        client = stage.client()
+        client.say(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+        heard = client.everything()
+        client.stream.close()
+        found = read_by_h11(heard)
+        if found is None:
+            outcomes["cut"] += 1
+            assert not heard.endswith(b"\r\n0\r\n\r\n"), (said, heard)
+        elif found[0] == 502:
+            outcomes["refused"] += 1
+        else:
+            outcomes["passed"] += 1
+            assert found == read_by_h11(said), (said, heard)
+    assert min(outcomes.values()) > 10, outcomes
+    assert not [record for record in caplog.records if record.name == "verdant.http"]
