@@ -50,6 +50,7 @@ def answer_by_proxy(exchange: Exchange, _: Proxy) -> None:
 
 
 def _answer(exchange: Exchange, fleet: Fleet) -> None:
+    fleet.budget.requests += 1
     attempts_left = fleet.action.attempts
     tried: tuple[Backend, ...] = ()
     while True:
@@ -75,7 +76,6 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
             raise
         else:
             backend.streak = 0
-            fleet.budget.requests += 1
             return
         finally:
             load.open -= 1
