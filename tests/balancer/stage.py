@@ -7,10 +7,11 @@ an exchange without sleeping: what it waits for is an Event or the end of a stre
 from __future__ import annotations
 
 import json
+import socket as native
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from verdant import GreenThread, Timeout, sleep, spawn
+from verdant import Event, GreenThread, Timeout, sleep, spawn
 from verdant.balancer import AccessRecord, BalancerConfig, BalancerService
 from verdant.http import request
 from verdant.net import Stream, bound_address, connect, listen
@@ -103,6 +104,7 @@ class Backend:
         address: Any = bound_address(self._listener)
         self.port: int = address.port
         self._open: list[Stream] = []
+        self._grave: native.socket | None = None
         self._accepting: GreenThread[None] | None = spawn(self._accept)
 
     @property
@@ -134,10 +136,20 @@ class Backend:
             self._accepting.join()
             self._accepting = None
             self._listener.close()
+            # Bound and not listened on: nobody else gets the port while we say that it is dead.
+            self._grave = native.socket()
+            self._grave.setsockopt(native.SOL_SOCKET, native.SO_REUSEADDR, 1)
+            self._grave.bind(("127.0.0.1", self.port))
         for stream in self._open:
             stream.abort()
             stream.break_off()
         self._open.clear()
+
+    def close(self) -> None:
+        """Give everything back, the port included."""
+        self.kill()
+        if self._grave is not None:
+            self._grave.close()
 
 
 class Stage:
@@ -203,7 +215,7 @@ class Stage:
         for stream in self._clients:
             stream.close()
         for backend in self._backends:
-            backend.kill()
+            backend.close()
         self.service.stop()
 
 
@@ -221,3 +233,61 @@ def eventually(claim: Callable[[], object]) -> None:
     """Let others run until `claim()` is true; the stage's own bound ends it when it never is."""
     while not claim():
         sleep(0.005)
+
+
+# What tests of several backends share.
+
+
+def counts(*backends: Backend) -> list[int]:
+    return [len(backend.heads) for backend in backends]
+
+
+def crew(stage: Stage, count: int) -> list[Backend]:
+    return [stage.backend() for _ in range(count)]
+
+
+def weighted(backend: Backend, weight: int, **more: int) -> object:
+    return {"address": f"127.0.0.1:{backend.port}", "weight": weight, **more}
+
+
+def dead(stage: Stage) -> Backend:
+    backend = stage.backend()
+    backend.kill()
+    return backend
+
+
+def drop(peer: Peer) -> None:
+    """Takes a request and ends without a word."""
+    peer.head()
+    peer.stream.break_off()
+
+
+class Held:
+    """A backend that answers when it is let, and the number that it has under way."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.go = Event()
+        self.now = self.most = 0
+        self.backend = stage.backend(self.script)
+
+    def script(self, peer: Peer) -> None:
+        while peer.head():
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.go.wait()
+            self.now -= 1
+            peer.say(OK)
+
+
+def waiting(stage: Stage) -> int:
+    fleet = stage.service.fleets._fleets.get(b"a.test")
+    return 0 if fleet is None else fleet.load.waiting
+
+
+def ask_all(stage: Stage, count: int) -> list[Any]:
+    return [spawn(stage.get) for _ in range(count)]
+
+
+def hang(peer: Peer) -> None:
+    peer.head()
+    peer.everything()

@@ -58,6 +58,16 @@ def test_failures_that_come_in_while_it_is_out_count_no_more() -> None:
     assert standing.back_at == back_at
 
 
+def test_what_checks_found_sound_again_returns_slowly() -> None:
+    standing = Standing()
+    standing.sound = False
+    assert standing.state(100.0) == "unsound"
+    assert standing.share(100.0, 10.0) == 0.0
+    standing.recovered(100.0)
+    assert standing.share(105.0, 10.0) == 0.5
+    assert standing.share(110.0, 10.0) == 1.0
+
+
 def test_no_ejection_without_a_count() -> None:
     standing = Standing()
     assert not any(standing.failed(1.0, 0, 10.0) for _ in range(1000))

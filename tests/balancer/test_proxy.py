@@ -1,9 +1,9 @@
-"""One exchange through the proxy, on real sockets: streaming, framing, and backends that fail."""
+"""One exchange through the proxy, on real sockets: streaming, framing, expectations."""
 
 from __future__ import annotations
 
 import pytest
-from balancer.stage import OK, Backend, Peer, Stage, eventually
+from balancer.stage import OK, Backend, Peer, Stage, eventually, hang
 
 from verdant import Event, spawn
 
@@ -239,6 +239,13 @@ def test_continue_is_the_backend_s_to_say(stage: Stage) -> None:
     assert asked[1] == b"body"
 
 
+def test_a_backend_that_hangs_before_it_says_continue_is_a_504(stage: Stage) -> None:
+    stage.rule(stage.backend(hang), head_timeout_s=0.1)
+    client = stage.client()
+    client.say(POST + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+    assert client.answer()[0] == 504
+
+
 def test_a_refused_expectation_ends_the_connection_after_the_answer(stage: Stage) -> None:
     def refuse(peer: Peer) -> None:
         peer.head()
@@ -320,219 +327,6 @@ def test_an_http_1_0_client_gets_its_end_by_the_close(stage: Stage) -> None:
     assert not client.stream.broken
 
 
-def cut(answer: bytes, *, reset: bool = False) -> object:
-    def script(peer: Peer) -> None:
-        peer.head()
-        peer.say(answer)
-        if reset:
-            peer.stream.break_off()
-
-    return script
-
-
-GARBAGE = [
-    b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
-    b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000,
-    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40,
-    b"HTTP/1.1 200 OK\r\nContent-Le",
-    b"",
-]
-
-
-@pytest.mark.parametrize("answer", GARBAGE, ids=[str(n) for n in range(len(GARBAGE))])
-def test_an_answer_that_is_none_is_a_502(stage: Stage, answer: bytes) -> None:
-    stage.rule(stage.backend(cut(answer)))  # type: ignore[arg-type]
-    client = stage.client()
-    client.say(GET)
-    status, head, body = client.answer()
-    while status == 103:
-        status, head, body = client.answer()
-    assert status == 502
-    assert b"Its server is down, or gave an answer that is none" in body
-    assert b"close" not in head
-    assert stage.states()[0]["failures"] == 1
-
-
-CUT = [
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", False),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", False),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", False),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n", False),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello and more\r\n", False),
-    # Without any framing only a reset can tell.
-    (b"HTTP/1.1 200 OK\r\n\r\nhello", True),
-]
-
-
-@pytest.mark.parametrize(("answer", "reset"), CUT)
-@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
-def test_a_cut_answer_is_never_taken_for_a_whole_one(
-    stage: Stage, answer: bytes, reset: bool, version: bytes
-) -> None:
-    stage.rule(stage.backend(cut(answer, reset=reset)))  # type: ignore[arg-type]
-    client = stage.client()
-    client.say(b"GET / HTTP/%b\r\nHost: a.test\r\n\r\n" % version)
-    got = client.everything()
-    head, _, body = got.partition(b"\r\n\r\n")
-    lowered = head.lower()
-    if b"content-length" in lowered:
-        assert len(body) < 10
-    elif b"chunked" in lowered:
-        assert not body.endswith(b"0\r\n\r\n")
-    else:
-        assert client.stream.broken or not got
-    eventually(lambda: stage.states()[0]["failures"] == 1)
-
-
-def test_what_a_backend_says_too_much_is_not_the_next_answer(stage: Stage) -> None:
-    def chatter(peer: Peer) -> None:
-        while peer.head():
-            peer.say(OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-
-    backend = stage.backend(chatter)
-    stage.rule(backend)
-    client = stage.client()
-    for _ in range(3):
-        client.say(GET)
-        assert client.answer()[2] == b"hello"
-    assert backend.connections == 3
-
-
-def test_a_bad_body_of_the_client_is_the_client_s_fault(stage: Stage) -> None:
-    asked = Event()
-
-    def read(peer: Peer) -> None:
-        peer.head()
-        asked.set()
-        peer.everything()
-
-    stage.rule(stage.backend(read))
-    client = stage.client()
-    client.say(POST + b"Transfer-Encoding: chunked\r\n\r\n")
-    asked.wait()
-    client.say(b"zz\r\n")
-    assert client.answer()[0] == 400
-    assert stage.states()[0]["failures"] == 0
-
-
-def test_a_client_that_leaves_takes_its_upload_along(stage: Stage) -> None:
-    asked, ended = Event(), Event()
-
-    def read(peer: Peer) -> None:
-        peer.head()
-        asked.set()
-        peer.everything()
-        ended.set()
-
-    stage.rule(stage.backend(read))
-    client = stage.client()
-    client.say(POST + b"Content-Length: 10\r\n\r\nabc")
-    asked.wait()
-    client.stream.close()
-    ended.wait()
-    eventually(lambda: stage.states()[0]["open_requests"] == 0)
-    assert stage.states()[0]["failures"] == 0
-
-
-def hang(peer: Peer) -> None:
-    peer.head()
-    peer.everything()
-
-
-def test_a_backend_that_hangs_is_a_504(stage: Stage) -> None:
-    stage.rule(stage.backend(hang), head_timeout_s=0.1)
-    status, _, body = stage.get()
-    assert status == 504
-    assert b"did not answer in time" in body
-
-
-def test_an_answer_that_stops_is_cut(stage: Stage) -> None:
-    def stop(peer: Peer) -> None:
-        peer.head()
-        peer.say(b"HTTP/1.1 200 OK\r\n\r\nhello")
-        peer.everything()
-
-    stage.rule(stage.backend(stop), idle_timeout_s=0.1)
-    client = stage.client()
-    client.say(GET)
-    got = client.everything()
-    assert b"hello" in got
-    assert not got.endswith(b"0\r\n\r\n")
-
-
-def test_an_exchange_that_takes_too_long_in_all_is_ended(stage: Stage) -> None:
-    stage.rule(stage.backend(hang), total_timeout_s=0.05)
-    assert stage.get()[0] == 504
-
-    def drip(peer: Peer) -> None:
-        peer.head()
-        peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-        peer.everything()
-
-    stage.rule(stage.backend(drip), total_timeout_s=0.05)
-    client = stage.client()
-    client.say(GET)
-    assert client.everything().endswith(b"hello")
-
-
-def test_a_backend_that_takes_nothing_of_a_body_is_a_504(stage: Stage) -> None:
-    go = Event()
-
-    def deaf(peer: Peer) -> None:
-        peer.head()
-        go.wait()
-
-    stage.rule(stage.backend(deaf), idle_timeout_s=0.1)
-    client = stage.client()
-    client.say(POST + b"Content-Length: 100000000\r\n\r\n")
-    piece = b"x" * 65_536
-
-    def upload() -> None:
-        while True:
-            client.say(piece)
-
-    uploading = spawn(upload)
-    assert client.answer()[0] == 504
-    go.set()
-    uploading.cancel()
-    uploading.join()
-
-
-def test_a_slow_upload_does_not_count_against_the_answer(stage: Stage) -> None:
-    """The bound on the answer begins when the body is out."""
-    backend = stage.backend()
-
-    def late(peer: Peer) -> None:
-        peer.head()
-        peer.take(2)
-        peer.say(OK)
-        peer.everything()
-
-    backend.script = late
-    stage.rule(backend, head_timeout_s=0.1)
-    client = stage.client()
-    client.say(POST + b"Content-Length: 2\r\n\r\na")
-    # Longer than the sweeper needs to end what is due.
-    sweeps = stage.service._deadlines
-    seen = sweeps.now
-    eventually(lambda: sweeps.now > seen + 1.5)
-    client.say(b"b")
-    assert client.answer()[2] == b"hello"
-
-
-def test_killed_backends_leave_no_connection_behind(stage: Stage) -> None:
-    backend = stage.backend()
-    stage.rule(backend)
-    assert stage.get()[0] == 200
-    assert stage.states()[0]["idle_connections"] == 1
-    backend.kill()
-    assert stage.get()[0] == 502
-    assert stage.states()[0]["idle_connections"] == 0
-
-
 def test_the_access_log_names_the_backend(stage: Stage) -> None:
     backend = stage.backend()
     stage.rule(backend)
@@ -550,5 +344,5 @@ def test_backends_are_told_apart(stage: Stage) -> None:
         stage.get(host=b"two.test")
         assert (len(one.heads), len(two.heads)) == (0, 1)
     finally:
-        one.kill()
-        two.kill()
+        one.close()
+        two.close()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,7 +114,9 @@ def test_a_proxy_rule_may_say_a_lot_and_as_text_too() -> None:
     assert rule.to_json() == ["proxy", said, False]
     assert isinstance(rule.arguments, Proxy)
     assert rule.arguments.backends[1] == BackendEntry("b", 2, 3, 4)
-    assert rule.arguments.request_headers == HeaderEdits(("X-A",), (("X-B", "b"),), (("X-C", "c"),))
+    assert rule.arguments.options.request_headers == HeaderEdits(
+        ("X-A",), (("X-B", "b"),), (("X-C", "c"),)
+    )
     text = {
         **said,
         "total_timeout_s": "2.5",
@@ -192,6 +196,8 @@ def test_a_rule_made_by_hand_names_what_is_not_default() -> None:
          "host_kwarg_invalid:response_headers"),
         (["proxy", {"backends": "a:1", "response_headers": "{"}, True],
          "host_kwarg_invalid:response_headers"),
+        (["proxy", {"backends": "a:1", "request_id": "host"}, True],
+         "host_kwarg_invalid:request_id"),
         (["proxy", {"backends": "a:1", "strip_prefix": "/app/"}, True],
          "host_kwarg_invalid:strip_prefix"),
         (["proxy", {"backends": "a:1", "forwarded": "all"}, True], "host_kwarg_invalid:forwarded"),
@@ -274,6 +280,21 @@ def test_any_text_is_a_host_or_a_bad_one(text: str) -> None:
         assert exc.fault.startswith("host_invalid")  # noqa: PT017 - the other outcome is fine too
         return
     assert normalise_host(name) == name
+
+
+def test_the_reference_has_every_argument_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs/reference/rules.md").read_text()
+    section = text.split("## `proxy`\n")[1].split("\n## ")[0]
+    described = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.M)
+    assert [name for name, _ in described] == [argument.name for argument in PROXY_ARGUMENTS]
+    made = Proxy((BackendEntry("a", 1),))
+    for (_, default), argument in zip(described[1:], PROXY_ARGUMENTS[1:], strict=True):
+        value = getattr(made.options if argument.part else made, argument.field)
+        if value in ("", HeaderEdits()):
+            assert default == "none"
+        else:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            assert default == f"`{text}`", argument.name
 
 
 def test_a_table_names_the_host_of_a_bad_rule() -> None:

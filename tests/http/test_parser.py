@@ -192,6 +192,7 @@ def test_chunks_round_trip_however_they_are_cut(pieces: list[bytes], step: int) 
         rest += decoder.rest() if decoder.finished else b""
     assert b"".join(got) == b"".join(pieces)
     assert rest == b"next"
+    assert decoder.trailers == b"\r\nTrailer: x"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ def pass_on(
 ) -> None:
     """Send the answer to the client, head and body. Parks.
 
-    Raises `AnswerCut`, and OSError when the client is gone.
+    Raises `AnswerCut`; `BadResponse` while the client has heard nothing; OSError when the client is
+    gone.
     """
     connection = exchange.connection
     connection.status = response.status
@@ -62,15 +63,19 @@ def pass_on(
         return
     else:
         head, rechunk, until_close = _head(exchange, fleet, backend, response)
-    try:
-        # The first piece goes with the head, one packet instead of two, when it is here already.
-        if backend.buffer and not backend.body_finished:
-            piece = backend.read_body_piece()
-            if piece:
-                head += chunk(piece) if rechunk else piece
+    # What is here already goes with the head, one packet instead of two; nothing is waited for.
+    if backend.buffer:
+        piece = backend.take_body_piece()
+        if piece:
+            head += chunk(piece) if rechunk else piece
+    if backend.body_finished:
+        if rechunk:
+            head += last_chunk(end_to_end_trailers(backend.trailers))
         connection.send(head)
-        if not backend.body_finished:
-            _pass_body(exchange, fleet, backend, rechunk)
+        return
+    connection.send(head)
+    try:
+        _pass_body(exchange, fleet, backend, rechunk)
     except (ConnectionLost, BadResponse) as exc:
         cut_off(connection, until_close=until_close)
         what = f"nothing came for {fleet.idle_s:g} s" if backend.timed_out else str(exc)
@@ -146,6 +151,6 @@ def _upgrade(
         if connection.buffer:
             server.sendall(connection.buffer)
             connection.buffer = b""
-        received, sent = relay(client, server)
+        received, sent = relay(client, server, fleet.idle_s)
         connection.bytes_received += received
         connection.bytes_sent += sent

@@ -30,6 +30,7 @@ class Backend(Standing):
         "emptied",
         "failures",
         "idle",
+        "last_failure",
         "mark",
         "name",
         "open",
@@ -53,6 +54,8 @@ class Backend(Standing):
         self.open = 0
         self.requests = 0
         self.failures = 0
+        # The latest failure of a request or check, as a sentence; "" before the first.
+        self.last_failure = ""
         # Its rule names it no more: what is under way ends, nothing begins.
         self.removed = False
         self.emptied = WaitQueue()
@@ -78,5 +81,6 @@ class Backend(Standing):
             "open_requests": self.open,
             "completed_requests": self.requests - self.open,
             "failures": self.failures,
+            "last_failure": self.last_failure,
             "idle_connections": len(self.idle),
         }

@@ -57,10 +57,11 @@ class Standing:
         self.ejections += 1
         return True
 
-    def recovered(self) -> None:
-        """Active checks found it sound again: let it begin anew, from a small share."""
+    def recovered(self, now: float) -> None:
+        """Active checks found it sound again: it returns as from an ejection, by a small share."""
         self.sound = True
         self.streak = 0
+        self.back_at = max(self.back_at, now)
 
     def share(self, now: float, ramp_s: float) -> float:
         """How much of its weight counts now, from 0 (out) to 1. Forgets what is over."""

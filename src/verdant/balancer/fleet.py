@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from verdant.balancer.backend import Backend
     from verdant.balancer.config import BalancerConfig
     from verdant.balancer.exchange import Exchange
-    from verdant.balancer.proxy_rule import Proxy
+    from verdant.balancer.proxy_rule import Proxy, ProxyOptions
     from verdant.balancer.rules import Rule
 
 __all__ = ["Fleet", "Load"]
@@ -70,24 +70,26 @@ class Fleet:
     ) -> None:
         self.rule = rule
         self.action = action
+        options = self.options = action.options
         self.backends = list(backends)
         self.load = load
         self.successor: Fleet | None = None
-        self.connect_s = action.connect_timeout_s or config.backend_connect_timeout_s
-        self.head_s = action.head_timeout_s or config.backend_response_timeout_s
-        self.idle_s = action.idle_timeout_s or config.backend_idle_timeout_s
-        self.total_s = action.total_timeout_s
-        self.rewriting = Rewriting(action) if Rewriting.needed(action) else None
-        self.budget = RetryBudget(action.retry_budget, monotonic())
+        self.connect_s = options.connect_timeout_s or config.backend_connect_timeout_s
+        self.head_s = options.head_timeout_s or config.backend_response_timeout_s
+        self.idle_s = options.idle_timeout_s or config.backend_idle_timeout_s
+        self.total_s = options.total_timeout_s
+        self.rewriting = Rewriting(options) if Rewriting.needed(options) else None
+        self.budget = RetryBudget(options.retry_budget, monotonic())
         self.limited = bool(
-            action.connections_max or any(backend.connections_max for backend in backends)
+            options.connections_max or any(backend.connections_max for backend in backends)
         )
         self._by_mark = {backend.mark: backend for backend in backends}
-        self._read_mark = cookie_reader(action.sticky_cookie) if action.sticky_cookie else None
+        self._read_mark = cookie_reader(options.sticky_cookie) if options.sticky_cookie else None
         self._turns = SmoothRoundRobin()
-        self._pick = self._policy(action)
+        self._pick = self._policy(options)
         self._settle_at = 0.0
         self.unsettled = False
+        self.only: Backend | None = None
         self.members: list[Backend] = []
         self.weights: list[float] = []
         self.settle()
@@ -102,11 +104,11 @@ class Fleet:
     def settle(self) -> None:
         """Reckon anew who may be chosen, and with what weight. Does not park."""
         now = monotonic()
-        action = self.action
-        shares = [backend.share(now, action.ramp_s) for backend in self.backends]
+        options = self.options
+        shares = [backend.share(now, options.ramp_s) for backend in self.backends]
         self.unsettled = any(share < 1.0 for share in shares)
         self._settle_at = now + SETTLE_S
-        if self.unsettled and shares_in_panic(shares, action.panic_share):
+        if self.unsettled and shares_in_panic(shares, options.panic_share):
             shares = [1.0] * len(shares)
         weighed = [
             (backend, backend.weight * share)
@@ -119,6 +121,10 @@ class Fleet:
         self.members = [backend for backend, _ in weighed]
         self.weights = [weight for _, weight in weighed]
         self._even = len(set(self.weights)) == 1
+        # The one backend, where nothing else has to be asked: most rules name one.
+        self.only = None
+        if len(self.backends) == 1 and not self.limited and self._read_mark is None:
+            self.only = self.backends[0]
 
     def choose(self, exchange: Exchange, tried: Sequence[Backend] = ()) -> Backend:
         """The backend for the exchange's next attempt. Does not park."""
@@ -145,7 +151,7 @@ class Fleet:
         backend = self._pick(exchange, members, weights)
         secure = b"; Secure" if exchange.protocol == b"https" else b""
         exchange.answer_lines = b"\r\nSet-Cookie: %b=%b; Path=/; HttpOnly; SameSite=Lax%b" % (
-            self.action.sticky_cookie.encode("ascii"),
+            self.options.sticky_cookie.encode("ascii"),
             backend.mark,
             secure,
         )
@@ -156,7 +162,7 @@ class Fleet:
         if backend in tried or (self.limited and not backend.has_room):
             return False
         return backend in self.members or (
-            not backend.weight and backend.share(monotonic(), self.action.ramp_s) > 0
+            not backend.weight and backend.share(monotonic(), self.options.ramp_s) > 0
         )
 
     def _left(self, tried: Sequence[Backend]) -> tuple[list[Backend], list[float]]:
@@ -169,18 +175,18 @@ class Fleet:
         return [backend for backend, _ in pairs], [weight for _, weight in pairs]
 
     def _policy(
-        self, action: Proxy
+        self, options: ProxyOptions
     ) -> Callable[[Exchange, Sequence[Backend], Sequence[float]], Backend]:
-        if action.policy == "consistent_hash":
-            read_key = key_reader(action.hash_on)
+        if options.policy == "consistent_hash":
+            read_key = key_reader(options.hash_on)
             return lambda exchange, members, weights: choose_by_key(
                 members, weights, read_key(exchange)
             )
-        if action.policy == "round_robin":
+        if options.policy == "round_robin":
             return lambda _, members, weights: self._turns.choose(members, weights)
-        if action.policy == "least_connections":
+        if options.policy == "least_connections":
             return lambda _, members, weights: choose_least_open(members, weights)
-        if action.policy == "power_of_two":
+        if options.policy == "power_of_two":
             return lambda _, members, weights: choose_of_two(members, weights)
         return self._pick_at_random
 
@@ -194,9 +200,10 @@ class Fleet:
 
     # Limits.
 
-    @property
     def _has_room(self) -> bool:
-        most = self.action.connections_max
+        if self.unsettled and monotonic() >= self._settle_at:
+            self.settle()
+        most = self.options.connections_max
         if most and self.load.open >= most:
             return False
         return any(backend.has_room for backend in self.members)
@@ -209,18 +216,18 @@ class Fleet:
         """
         load = self.load
         # Newcomers stand behind those who wait.
-        if not load.waiting and self._has_room:
+        if not load.waiting and self._has_room():
             return self, self.choose(exchange, tried)
-        action = self.action
-        if load.waiting >= action.queue_max:
+        options = self.options
+        if load.waiting >= options.queue_max:
             raise Overloaded(f"{load.waiting} requests wait already, as many as queue_max allows")
-        deadline = monotonic() + action.queue_s
+        deadline = monotonic() + options.queue_s
         load.waiting += 1
         try:
             while True:
-                self._wait_in_line(deadline)
+                self.newest()._wait_in_line(deadline)  # noqa: SLF001 - of our own kind
                 fleet = self.newest()
-                if fleet._has_room:  # noqa: SLF001 - of our own kind
+                if fleet._has_room():  # noqa: SLF001 - of our own kind
                     return fleet, fleet.choose(exchange, tried)
         except BaseException:
             # If a place was given to us, it is the next one's.
@@ -231,14 +238,14 @@ class Fleet:
 
     def _wait_in_line(self, deadline: float) -> None:
         left = deadline - monotonic()
+        if left <= 0:
+            raise Overloaded(f"there was no room within queue_s = {self.options.queue_s:g} s")
         try:
-            if left > 0:
-                self.load.line.wait(left)
-                return
+            # A backend that returns from an ejection brings room, and tells nobody.
+            self.load.line.wait(min(left, SETTLE_S) if self.unsettled else left)
         except TimedOut as exc:
             if type(exc) is not TimedOut:
                 raise
-        raise Overloaded(f"there was no room within queue_s = {self.action.queue_s:g} s")
 
     def left(self, backend: Backend) -> None:
         """An exchange on `backend` is over and counted: tell those who wait. Does not park."""

@@ -11,6 +11,7 @@ A rule costs nothing here until its first request, but for those with a `health_
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from verdant.balancer.backend import Backend
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from verdant.http import ConnectionPool
 
 __all__ = ["Fleets"]
+
+# A fleet takes some three kilobytes. Of a million hosts no more than this many are busy at once.
+FLEETS_MAX = 100_000
+# How many are looked at for one to forget: a bound on the time that a new fleet takes.
+FORGET_FROM = 32
 
 
 class Fleets:
@@ -46,7 +52,7 @@ class Fleets:
     def start(self, rules: Iterable[tuple[str, Rule]]) -> None:
         """Begin the checks of those rules that want them. Does not park."""
         for host, rule in rules:
-            if isinstance(rule.arguments, Proxy) and rule.arguments.health_path:
+            if isinstance(rule.arguments, Proxy) and rule.arguments.options.health_path:
                 self.fleet_of(host.encode("ascii"), rule)
 
     def stop(self) -> None:
@@ -61,17 +67,10 @@ class Fleets:
             key = host.encode("ascii")
             if not isinstance(rule.arguments, Proxy):
                 self._drop(key)
-            elif key in self._fleets or rule.arguments.health_path:
+            elif key in self._fleets or rule.arguments.options.health_path:
                 self._make(key, rule)
         for host in deleted:
             self._drop(host.encode("ascii"))
-
-    def backend(self, host: str, address: tuple[str, int]) -> Backend | None:
-        """The backend of a host's fleet at `address`, if there is one."""
-        fleet = self._fleets.get(host.encode("ascii"))
-        if fleet is None:
-            return None
-        return next((found for found in fleet.backends if found.address == address), None)
 
     def describe(self, host: str, rule: Rule) -> list[dict[str, object]]:
         """The backends of a host's rule, as they are now. Raises ValueError for no proxy rule."""
@@ -113,14 +112,18 @@ class Fleets:
             backend = known.pop(address, None) or Backend(address, self._pool.at(address))
             backends[address] = backend
             backend.weight = entry.weight
-            backend.connections_max = entry.connections_max or action.backend_connections_max
-            if not action.health_path:
+            backend.connections_max = (
+                entry.connections_max or action.options.backend_connections_max
+            )
+            if not action.options.health_path:
                 backend.sound = True
         fleet = Fleet(
             rule, action, list(backends.values()), old.load if old else Load(), self._config
         )
         self._fleets[key] = fleet
-        self._renew_checks(key, action, fleet)
+        if len(self._fleets) > FLEETS_MAX:
+            self._forget_one(key)
+        self._renew_checks(key, fleet)
         for backend in known.values():
             self._end_check(key, backend)
             backend.retire()
@@ -130,6 +133,17 @@ class Fleets:
             fleet.load.line.wake_all()
         return fleet
 
+    def _forget_one(self, fresh: bytes) -> None:
+        """Forget the oldest fleet that nobody would miss, if there is one among the first few.
+
+        Not the one under `fresh`. A busy one that is forgotten between two requests is made again.
+        """
+        for key, fleet in islice(self._fleets.items(), FORGET_FROM):
+            missed = fleet.load.open or fleet.load.waiting or fleet.unsettled
+            if not missed and not fleet.options.health_path and key != fresh:
+                self._drop(key)
+                return
+
     def _drop(self, key: bytes) -> None:
         fleet = self._fleets.pop(key, None)
         if fleet is None:
@@ -138,8 +152,8 @@ class Fleets:
             self._end_check(key, backend)
             backend.retire()
 
-    def _renew_checks(self, key: bytes, action: Proxy, fleet: Fleet) -> None:
-        check = Check.of(key.decode("ascii").rpartition("://")[2], action)
+    def _renew_checks(self, key: bytes, fleet: Fleet) -> None:
+        check = Check.of(key.decode("ascii").rpartition("://")[2], fleet.options)
         for backend in fleet.backends:
             running = self._checks.get((key, backend.address))
             if running is not None and running[0] == check:
@@ -164,3 +178,4 @@ class Fleets:
         fleet = self._fleets.get(key)
         if fleet is not None:
             fleet.settle()
+            fleet.load.line.wake_all()

@@ -34,6 +34,10 @@ _without_claims = re.compile(_CLAIM, re.IGNORECASE).sub
 _addresses = re.compile(rb"\r\nx-forwarded-for:([^\r]*)", re.IGNORECASE)
 # The first protocol of a list is what the client itself spoke; later ones are inner hops.
 _protocol = re.compile(rb"\r\nx-forwarded-proto(?:col)?:[ \t]*+([^\r, \t]*)", re.IGNORECASE).search
+# The same in an element of Forwarded (RFC 7239 section 5.4), the first that says it.
+_forwarded_protocol = re.compile(
+    rb"\r\nforwarded:(?:[^\r]*?[;, \t])?proto=\"?([a-z]+)", re.IGNORECASE
+).search
 _address = re.compile(r"[0-9A-Fa-f:.]+").fullmatch
 
 
@@ -110,7 +114,7 @@ def proto_of(head: bytes, proto: bytes = b"http") -> bytes:
 
     `proto` when it says nothing. `ssl`, as old terminators say, is https. Does not park.
     """
-    match = _protocol(head)
+    match = _protocol(head) or _forwarded_protocol(head)
     if match is None:
         return proto
     return b"https" if match[1].lower() in (b"https", b"ssl") else b"http"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from verdant.core import Timeout, sleep
+from verdant.core import Timeout, monotonic, sleep
 from verdant.http import ClientConnection, HttpError, request_head
 from verdant.net import connect
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verdant.balancer.backend import Backend
-    from verdant.balancer.proxy_rule import Proxy
+    from verdant.balancer.proxy_rule import ProxyOptions
 
 __all__ = ["Check", "Tally", "watch_backend"]
 
@@ -43,20 +43,20 @@ class Check(NamedTuple):
     fall: int
 
     @classmethod
-    def of(cls, host: str, action: Proxy) -> Check | None:
+    def of(cls, host: str, options: ProxyOptions) -> Check | None:
         """The check that a rule wants for its backends, or None."""
-        if not action.health_path:
+        if not options.health_path:
             return None
-        low, _, high = action.health_status.partition("-")
+        low, _, high = options.health_status.partition("-")
         return cls(
             host,
-            action.health_path,
+            options.health_path,
             int(low),
             int(high or low),
-            max(INTERVAL_S_MIN, action.health_interval_s),
-            action.health_timeout_s or action.health_interval_s or 1.0,
-            action.health_rise,
-            action.health_fall,
+            max(INTERVAL_S_MIN, options.health_interval_s),
+            options.health_timeout_s or options.health_interval_s or 1.0,
+            options.health_rise,
+            options.health_fall,
         )
 
 
@@ -90,16 +90,20 @@ def watch_backend(backend: Backend, check: Check, changed: Callable[[], object])
     tally = Tally(check.rise, check.fall, sound=backend.sound)
     sleep(random.random() * check.interval_s)
     while True:
-        if tally.note(_is_well(backend.address, check)):
+        fault = _fault_of(backend.address, check)
+        if fault:
+            backend.last_failure = f"health check: {fault}"
+        if tally.note(not fault):
             if tally.sound:
-                backend.recovered()
+                backend.recovered(monotonic())
             else:
                 backend.sound = False
             changed()
         sleep(check.interval_s * (1 + JITTER_SHARE * (2 * random.random() - 1)))
 
 
-def _is_well(address: tuple[str, int], check: Check) -> bool:
+def _fault_of(address: tuple[str, int], check: Check) -> str:
+    """What is wrong with the backend, or "". Parks for at most the check's time."""
     try:
         with Timeout(check.timeout_s):
             connection = ClientConnection(connect(address, timeout_s=None))
@@ -113,7 +117,9 @@ def _is_well(address: tuple[str, int], check: Check) -> bool:
                 status = connection.read_response(b"GET").status
             finally:
                 connection.close()
-    except (OSError, HttpError):
+    except (OSError, HttpError) as exc:
         # A Timeout is an OSError too.
-        return False
-    return check.status_low <= status <= check.status_high
+        return str(exc)
+    if check.status_low <= status <= check.status_high:
+        return ""
+    return f"{check.path} answers {status}"

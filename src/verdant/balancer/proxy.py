@@ -108,6 +108,8 @@ def _exchange_over(
     whole = False
     try:
         whole = _carry(exchange, fleet, connection)
+    except BadResponse as exc:
+        raise BackendFailed(str(exc), may_retry=False) from exc
     finally:
         if whole and not backend.removed:
             backend.idle.give_back(connection)
@@ -138,7 +140,7 @@ def _carry(exchange: Exchange, fleet: Fleet, backend: ClientConnection) -> bool:
         response = _read_response(exchange, fleet, backend, upload)
         upload.answered = True
         pass_on(exchange, fleet, backend, response)
-    except (BackendFailed, ConnectionLost):
+    except (BackendFailed, BadResponse, ConnectionLost):
         upload.stop()
         # When the client's own body broke the exchange, that is what it must hear.
         upload.raise_fault()
@@ -160,7 +162,9 @@ def _head(exchange: Exchange, fleet: Fleet, extra: bytes) -> bytes:
             return b"%b%b\r\n\r\n" % (request.head, fields)
         without = _without_claims if request.forwarded else None
     else:
-        _, fields = forward_internal(request.head, client_address(exchange.peer_host))
+        _, fields = forward_internal(
+            request.head, client_address(exchange.peer_host), exchange.protocol
+        )
         without = _without_addresses if request.forwarded else None
     return forwarded_request_head(
         request, fields + extra, without=without, upgrade=request.upgrade is not None
@@ -185,12 +189,16 @@ def _read_response(
     exchange: Exchange, fleet: Fleet, backend: ClientConnection, upload: Upload | None = None
 ) -> ResponseHead:
     backend.waiting_s_max = fleet.head_s
-    # While a body goes out, the upload bounds the waits; the answer is due when it is out.
-    backend.waiting_since = exchange.house.deadlines.now if upload is None else 0.0
+    tell = exchange.inform
+    if upload is not None:
+        tell = upload.inform
+    if upload is None or exchange.request.expect_continue:
+        backend.waiting_since = exchange.house.deadlines.now
+    # Else a body goes out, and the upload bounds the waits; the answer is due when it is out.
     try:
-        response = backend.read_response(exchange.request.method, exchange.inform)
+        response = backend.read_response(exchange.request.method, tell)
         if response.status == 101 and exchange.request.upgrade is None:
-            raise BadResponse("it changed the protocol, which nobody asked for")
+            raise BadResponse("the answer changes the protocol, which nobody asked for")
     except ConnectionLost as exc:
         if backend.timed_out:
             raise BackendFailed(
@@ -205,8 +213,6 @@ def _read_response(
                 status=GATEWAY_TIMEOUT,
             ) from exc
         raise BackendFailed(str(exc), may_retry=_may_resend(exchange)) from exc
-    except BadResponse as exc:
-        raise BackendFailed(str(exc), may_retry=False) from exc
     finally:
         backend.waiting_since = 0.0
     return response

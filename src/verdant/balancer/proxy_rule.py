@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_EDITS",
+    "NO_OPTIONS",
     "PROXY_ARGUMENTS",
     "BackendEntry",
     "HeaderEdits",
     "Proxy",
+    "ProxyOptions",
     "check_backends",
     "read_backend",
 ]
@@ -122,15 +124,9 @@ NO_EDITS = HeaderEdits()
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
-    """Pass the request to one of `backends`; try `attempts` times, `delay_s` seconds apart.
+class ProxyOptions:
+    """The arguments that most rules leave as they are; docs/reference/rules.md describes each."""
 
-    docs/reference/rules.md describes each field.
-    """
-
-    backends: tuple[BackendEntry, ...]
-    attempts: int = 1
-    delay_s: float = 1.0
     policy: str = "random"
     hash_on: str = "address"
     sticky_cookie: str = ""
@@ -159,6 +155,20 @@ class Proxy:
     add_prefix: str = ""
     forwarded: str = "x"
     request_id: str = ""
+
+
+# Shared by all rules without options: of a million hosts nearly all.
+NO_OPTIONS = ProxyOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Pass the request to one of `backends`; try `attempts` times, `delay_s` seconds apart."""
+
+    backends: tuple[BackendEntry, ...]
+    attempts: int = 1
+    delay_s: float = 1.0
+    options: ProxyOptions = NO_OPTIONS
 
 
 def _read_backends(value: object) -> tuple[BackendEntry, ...]:
@@ -245,6 +255,13 @@ def _editable(value: object) -> str:
     return name
 
 
+def _read_id_field(value: object) -> str:
+    name = value if value == "" and isinstance(value, str) else _editable(value)
+    if name.lower() == "host":
+        raise ValueError("must not be Host, which says whom a request is for")
+    return name
+
+
 def _read_pairs(value: object) -> Pairs:
     if not isinstance(value, dict) or len(value) > EDITS_COUNT_MAX:
         raise ValueError(f"needs an object name: value for set and add, {EDITS_COUNT_MAX} at most")
@@ -318,7 +335,7 @@ PROXY_ARGUMENTS = (
     Argument("attempts", "attempts", whole(1, ATTEMPTS_MAX)),
     Argument("delay", "delay_s", seconds(DELAY_S_MAX)),
     *(
-        Argument(name, name, read)
+        Argument(name, name, read, "options")
         for name, read in (
             (
                 "policy",
@@ -352,7 +369,7 @@ PROXY_ARGUMENTS = (
             ("strip_prefix", _read_prefix),
             ("add_prefix", _read_prefix),
             ("forwarded", one_of("x", "rfc7239", "both", "none")),
-            ("request_id", _read_optional_name),
+            ("request_id", _read_id_field),
         )
     ),
 )

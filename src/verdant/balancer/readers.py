@@ -26,11 +26,15 @@ _decimal_number = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument of an action: its name in JSON, its field here, and how to read it."""
+    """One argument of an action: its name in JSON, its field here, and how to read it.
+
+    `part`: the attribute of the action's arguments whose field it is; "" for their own.
+    """
 
     name: str
     field: str
     read: Callable[[object], object]
+    part: str = ""
 
 
 def echo(value: object) -> str:

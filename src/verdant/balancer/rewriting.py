@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from verdant.balancer.exchange import Exchange
-    from verdant.balancer.proxy_rule import HeaderEdits, Proxy
+    from verdant.balancer.proxy_rule import HeaderEdits, ProxyOptions
     from verdant.http import Request
 
 __all__ = ["Rewriting", "forwarded_element", "moved_target"]
@@ -75,7 +75,7 @@ def _remover(edits: HeaderEdits) -> Callable[[bytes], bytes] | None:
 
 
 class Rewriting:
-    """The edits of one rule. `needed(action)` says whether it has any."""
+    """The edits of one rule. `needed(options)` says whether it has any."""
 
     __slots__ = (
         "_add",
@@ -92,30 +92,30 @@ class Rewriting:
         "answer_lines",
     )
 
-    def __init__(self, action: Proxy) -> None:
-        edits = action.request_headers
+    def __init__(self, options: ProxyOptions) -> None:
+        edits = options.request_headers
         self._request_without = _remover(edits)
         self._request_lines = _lines(edits)
         self._renames_host = any(name.lower() == "host" for name, _ in edits.set)
-        self._answer_without = _remover(action.response_headers)
-        self.answer_lines = _lines(action.response_headers)
-        self._strip = action.strip_prefix.encode("ascii")
-        self._add = action.add_prefix.encode("ascii")
-        self._kind = action.forwarded
+        self._answer_without = _remover(options.response_headers)
+        self.answer_lines = _lines(options.response_headers)
+        self._strip = options.strip_prefix.encode("ascii")
+        self._add = options.add_prefix.encode("ascii")
+        self._kind = options.forwarded
         self._prefix_line = b"\r\nX-Forwarded-Prefix: " + self._strip if self._strip else b""
-        self._id_field = action.request_id.encode("ascii")
+        self._id_field = options.request_id.encode("ascii")
         name = re.escape(self._id_field)
         self._id_of = re.compile(rb"\r\n" + name + rb":[ \t]*([!-~]{1,128})[ \t]*(?:\r|\Z)", re.I)
         self._ids_removed = field_remover([self._id_field]) if self._id_field else None
 
     @staticmethod
-    def needed(action: Proxy) -> bool:
-        """Whether a rule with these arguments changes more than the usual fields."""
+    def needed(options: ProxyOptions) -> bool:
+        """Whether a rule with these options changes more than the usual fields."""
         return (
-            action.request_headers != NO_EDITS
-            or action.response_headers != NO_EDITS
-            or bool(action.strip_prefix or action.add_prefix or action.request_id)
-            or action.forwarded != "x"
+            options.request_headers != NO_EDITS
+            or options.response_headers != NO_EDITS
+            or bool(options.strip_prefix or options.add_prefix or options.request_id)
+            or options.forwarded != "x"
         )
 
     def request_head(self, exchange: Exchange, extra: bytes) -> bytes:
@@ -124,7 +124,11 @@ class Rewriting:
         `extra`: more field lines, each opened by CR LF.
         """
         request = exchange.request
-        lines = self._told(exchange) + self._request_lines + extra
+        told = self._told(exchange)
+        if self._request_without is not None:
+            # What the rule sets stands in place of ours as well.
+            told = self._request_without(told)
+        lines = told + self._request_lines + extra
         if self._ids_removed is not None:
             if not exchange.request_id:
                 match = self._id_of.search(request.head) if exchange.internal else None
@@ -145,6 +149,9 @@ class Rewriting:
         head = forwarded_request_head(
             request, lines, without=without, upgrade=request.upgrade is not None
         )
+        if self._renames_host and request.host and request.header(b"host") is None:
+            # An HTTP/1.0 request for a URL: the name from there was put in, and gives way.
+            head = head.replace(b"\r\nHost: " + request.host, b"", 1)
         if self._strip or self._add:
             line, newline, rest = head.partition(b"\r\n")
             method, target, version = line.split(b" ")
@@ -175,7 +182,7 @@ class Rewriting:
         lines = b""
         if self._kind in ("x", "both"):
             if exchange.internal:
-                lines = forward_internal(request.head, client)[1]
+                lines = forward_internal(request.head, client, exchange.protocol)[1]
             else:
                 lines = external_fields(client, exchange.protocol)
             lines += self._prefix_line

@@ -108,7 +108,9 @@ class Rulebook:
         Returns how many of its exchanges are not over after `drain_s` seconds; 0 when the rule does
         not name it. Raises as `add_backend`, and `BadRule` for a rule's last backend.
         """
-        backend = self._fleets.backend(host, address)
+        # Made now if there was none: who begins on this backend from here on is waited for.
+        fleet = self._fleets.fleet_of(host.encode("ascii"), self._proxy_of(host)[0])
+        backend = next((b for b in fleet.backends if b.address == address), None)
         self._change(self._write_without_backend, host, address)
         return 0 if backend is None else self._fleets.wait_until_empty(backend, drain_s)
 

@@ -23,7 +23,13 @@ from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from verdant.balancer.errors import BadRule
-from verdant.balancer.proxy_rule import PROXY_ARGUMENTS, HeaderEdits, Proxy
+from verdant.balancer.proxy_rule import (
+    NO_OPTIONS,
+    PROXY_ARGUMENTS,
+    HeaderEdits,
+    Proxy,
+    ProxyOptions,
+)
 from verdant.balancer.readers import Argument, echo, seconds, whole
 
 if TYPE_CHECKING:
@@ -133,7 +139,13 @@ class Rule:
         spoken: dict[str, object] = {}
         defaults = _DEFAULTS[type(self.arguments)]
         for argument in _ACTIONS[self.action][1]:
-            value = getattr(self.arguments, argument.field)
+            holder: object = self.arguments
+            if argument.part:
+                holder = getattr(holder, argument.part)
+                if holder is NO_OPTIONS and not self.given:
+                    # They come last, and nearly no rule has any.
+                    break
+            value = getattr(holder, argument.field)
             default = defaults[argument.field]
             if default is MISSING or value != default or argument.name in self.given:
                 spoken[argument.name] = _spoken(value)
@@ -193,6 +205,7 @@ ACTION_NAMES = tuple(_ACTIONS)
 _DEFAULTS: dict[type, dict[str, object]] = {
     kind: {field.name: field.default for field in fields(kind)} for kind, _ in _ACTIONS.values()
 }
+_DEFAULTS[Proxy] |= {field.name: field.default for field in fields(ProxyOptions)}
 _READERS: dict[str, dict[object, Argument]] = {
     action: {argument.name: argument for argument in known}
     for action, (_, known) in _ACTIONS.items()
@@ -244,6 +257,7 @@ def _parse_arguments(action: str, sent: dict[object, object]) -> tuple[Arguments
     readers = _READERS[action]
     defaults = _DEFAULTS[kind]
     values: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     given = []
     # What was sent, not what is known: of thirty arguments a rule names one or two, and a million
     # rules are read at a start.
@@ -256,12 +270,13 @@ def _parse_arguments(action: str, sent: dict[object, object]) -> tuple[Arguments
                 f"{action} has no argument {echo(name)}; {takes}",
             )
         try:
-            read = values[argument.field] = argument.read(value)
+            read = argument.read(value)
         except ValueError as exc:
             raise BadRule(
                 f"host_kwarg_invalid:{argument.name}",
                 f"the argument {argument.name} of {action} {exc}",
             ) from exc
+        (options if argument.part else values)[argument.field] = read
         if read == defaults[argument.field]:
             given.append(argument.name)
     for argument in known:
@@ -273,6 +288,8 @@ def _parse_arguments(action: str, sent: dict[object, object]) -> tuple[Arguments
                 f"host_kwarg_missing:{argument.name}",
                 f"{action} needs the argument {argument.name}",
             )
+    if options:
+        values["options"] = ProxyOptions(**options)
     # In one order, whatever was sent first: equal rules are equal.
     return kind(**values), tuple(sorted(given))
 

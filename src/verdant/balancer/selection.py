@@ -52,8 +52,6 @@ class Choosable(Protocol):
 
 B = TypeVar("B", bound=Choosable)
 
-Fraction = "Callable[[], float]"
-
 
 def hash_of(data: bytes) -> int:
     """64 bits that depend on every bit of `data`, the same in every process."""

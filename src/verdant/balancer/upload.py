@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from verdant.balancer.exchange import Exchange
     from verdant.balancer.fleet import Fleet
     from verdant.core import GreenThread
-    from verdant.http import ClientConnection, HttpError
+    from verdant.http import ClientConnection, HttpError, ResponseHead
 
 __all__ = ["Upload"]
 
@@ -59,6 +59,12 @@ class Upload:
             return b""
         self._exchange.connection.continue_elsewhere = True
         return b"\r\nExpect: 100-continue"
+
+    def inform(self, response: ResponseHead) -> None:
+        """Pass an informational answer on; after "100 Continue" it is the client's turn. Parks."""
+        if response.status == 100:
+            self._backend.waiting_since = 0.0
+        self._exchange.inform(response)
 
     def start(self) -> None:
         """Send, from now on, in a green thread. Does not park."""
@@ -104,6 +110,8 @@ class Upload:
         chunked = exchange.request.chunked
         try:
             while piece := connection.read_piece():
+                if not self.answered:
+                    backend.waiting_since = 0.0
                 self.waiting_since = deadlines.now
                 send(chunk(piece) if chunked else piece)
                 self.waiting_since = 0.0

@@ -50,6 +50,7 @@ def answer_by_proxy(exchange: Exchange, _: Proxy) -> None:
 
 
 def _answer(exchange: Exchange, fleet: Fleet) -> None:
+    fleet.budget.requests += 1
     attempts_left = fleet.action.attempts
     tried: tuple[Backend, ...] = ()
     while True:
@@ -61,7 +62,7 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
                 _refuse(exchange, fleet, exc)
                 return
         else:
-            backend = fleet.choose(exchange, tried)
+            backend = fleet.only or fleet.choose(exchange, tried)
         load = fleet.load
         load.open += 1
         backend.open += 1
@@ -75,7 +76,6 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
             raise
         else:
             backend.streak = 0
-            fleet.budget.requests += 1
             return
         finally:
             load.open -= 1
@@ -93,14 +93,17 @@ def _answer(exchange: Exchange, fleet: Fleet) -> None:
 
 def _note_failure(exchange: Exchange, fleet: Fleet, backend: Backend, exc: Exception) -> None:
     backend.failures += 1
-    action = fleet.action
-    if backend.failed(monotonic(), action.eject_after, action.eject_s):
+    backend.last_failure = str(exc)
+    options = fleet.options
+    now = monotonic()
+    if backend.failed(now, options.eject_after, options.eject_s):
         fleet.newest().settle()
         _log.warning(
-            "%s: backend %s is put out after %d failures in a row",
+            "%s: backend %s is put out for %.0f s: %s",
             exchange.key.decode("ascii"),
             backend.name,
-            action.eject_after,
+            backend.back_at - now,
+            exc,
         )
     _log.info("%s: backend %s failed: %s", exchange.key.decode("ascii"), backend.name, exc)
 
@@ -108,7 +111,7 @@ def _note_failure(exchange: Exchange, fleet: Fleet, backend: Backend, exc: Excep
 def _refuse(exchange: Exchange, fleet: Fleet, exc: Overloaded) -> None:
     _log.info("%s: refused a request: %s", exchange.key.decode("ascii"), exc)
     fields = [
-        (b"Retry-After", b"%d" % max(1, ceil(fleet.action.queue_s))),
+        (b"Retry-After", b"%d" % max(1, ceil(fleet.options.queue_s))),
         (b"Content-Type", b"text/plain; charset=utf-8"),
     ]
     body = b"This site has as many requests as it can take; try again soon.\n"
