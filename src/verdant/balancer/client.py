@@ -8,16 +8,22 @@ Promise   what the API refuses is a `BadRule` with its sentence; a balancer that
 from __future__ import annotations
 
 import json
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from verdant.balancer.errors import BadRule
+from verdant.balancer.errors import BadRule, Conflict
 from verdant.errors import VerdantError
 from verdant.http import HttpError, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["BalancerClient", "BalancerUnreachable", "ManagementRefused"]
 
 DEFAULT_ADDRESS = "127.0.0.1:8042"
+
+# As many as the API gives at once.
+HOSTS_PER_PAGE = 1000
 
 RuleJson = list[object]
 
@@ -49,7 +55,7 @@ class BalancerClient:
     ) -> None:
         self.address = address
         self._timeout_s = timeout_s
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields = [(b"Content-Type", b"application/json")]
         if token is not None:
             self._fields.append((b"Authorization", f"Bearer {token}".encode("ascii")))
         # A socket's path is no host.
@@ -93,6 +99,36 @@ class BalancerClient:
         answer = self._ask("DELETE", f"{path}?drain_s={drain_s:g}", wait_s=drain_s)
         return cast("dict[str, int]", answer)["open_requests"]
 
+    def edit(
+        self,
+        put: Mapping[str, object] | None = None,
+        delete: Iterable[str] = (),
+        expected: Mapping[str, str | None] | None = None,
+    ) -> dict[str, object]:
+        """Change several rules, all or nothing; what came of it, as POST /v1/hosts says.
+
+        expected: the tag that each of these hosts' rules must have, None for no rule. Raises
+        `Conflict` when one has another, and `BadRule`.
+        """
+        document = {"put": put or {}, "delete": list(delete), "if": expected or {}}
+        return cast("dict[str, object]", self._ask("POST", "/v1/hosts", document))
+
+    def hosts(self, *, inactive_since_s: float | None = None) -> Iterator[dict[str, object]]:
+        """Every host with its rule, tag and counters, in the order of names. Parks for each page.
+
+        inactive_since_s: only those that nothing asked for since (seconds since 1970).
+        """
+        question = f"/v1/hosts?limit={HOSTS_PER_PAGE}"
+        if inactive_since_s is not None:
+            question += f"&inactive_since={inactive_since_s:.3f}"
+        after = ""
+        while True:
+            page: Any = self._ask("GET", f"{question}&after={quote(after, safe='')}")
+            yield from page["hosts"]
+            if page["next"] is None:
+                return
+            after = page["next"]
+
     def statistics(self) -> dict[str, dict[str, int]]:
         """Counters by host."""
         return cast("dict[str, dict[str, int]]", self._ask("GET", "/stats/"))
@@ -134,6 +170,9 @@ class BalancerClient:
             return found
         fault = str(found.get("error")) if isinstance(found, dict) else f"status {answer.status}"
         sentence = str(found.get("message", fault)) if isinstance(found, dict) else fault
+        if answer.status == 412:
+            tag = dict(answer.headers).get(b"ETag")
+            raise Conflict(sentence, None if tag is None else tag.decode("ascii").strip('"'))
         if answer.status in (401, 403):
             raise ManagementRefused(f"the balancer on {self.address} refuses: {sentence}")
         raise BadRule(fault, sentence)

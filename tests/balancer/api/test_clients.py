@@ -13,7 +13,7 @@ from balancer.api.test_access import READER, WRITER, tokens
 from balancer.stage import PATIENCE_S, staged
 from click.testing import CliRunner
 
-from verdant.balancer import parse_rule
+from verdant.balancer import BadRule, BalancerClient, Conflict, parse_rule
 from verdant.cli.main import main
 from verdant.core import run_in_worker
 
@@ -106,3 +106,22 @@ def test_the_command_line_shows_its_token(tmp_path: Path) -> None:
         assert (code, json.loads(said)) == (0, {})
         code, said = verdant(stage, "stats", "--token-file", "/nowhere")
         assert (code, "/nowhere" in said) == (2, True)
+
+
+def test_our_client_edits_and_pages(stage: Stage) -> None:
+    client = BalancerClient(str(stage.service.management_address))
+    table = {f"h{n:04}.test": SPIN for n in range(1500)}
+    assert client.edit(put=table)["put"] == 1500
+    found = list(client.hosts())
+    assert [entry["host"] for entry in found] == sorted(table)
+    assert list(client.hosts(inactive_since_s=1e9)) == []
+    tag = str(found[0]["etag"])
+    assert client.edit(delete=["h0000.test"], expected={"h0000.test": tag})["deleted"] == 1
+    with pytest.raises(Conflict, match="gone") as gone:
+        client.edit(put={"h0000.test": SPIN}, expected={"h0000.test": tag})
+    assert gone.value.tag is None
+    with pytest.raises(Conflict, match="exists already") as there:
+        client.edit(put={"h0001.test": SPIN}, expected={"h0001.test": None})
+    assert there.value.tag == tag
+    with pytest.raises(BadRule, match="no action"):
+        client.edit(put={"a.test": {"action": "fly"}})
