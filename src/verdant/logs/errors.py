@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from verdant.errors import VerdantError
 
-__all__ = ["BadBatch", "BadQuery", "LogsError", "StoreInUse", "StoreUnwritable"]
+__all__ = [
+    "BadBatch",
+    "BadInput",
+    "BadQuery",
+    "InputUnusable",
+    "LogsError",
+    "NotStored",
+    "StoreInUse",
+    "StoreUnwritable",
+]
 
 
 class LogsError(VerdantError):
@@ -20,6 +29,24 @@ class BadBatch(LogsError):
     """Raised for frames that are not a batch of lines. The sender's fault; nothing was stored."""
 
     code = "logs-bad-batch"
+
+
+class BadInput(LogsError):
+    """Raised for bytes that an input cannot read. The sender's fault; the text says where."""
+
+    code = "logs-bad-input"
+
+
+class NotStored(LogsError):
+    """Raised when lines are not on disk and must be sent again. The machine's fault, for now."""
+
+    code = "logs-not-stored"
+
+
+class InputUnusable(LogsError):
+    """Raised when an input cannot be opened as configured. The operator's fault."""
+
+    code = "logs-input-unusable"
 
 
 class BadQuery(LogsError):
