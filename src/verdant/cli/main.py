@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -26,7 +26,7 @@ from verdant.cli.config import (
 from verdant.cli.output import CommandGroup, print_json, print_row, print_table
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
-from verdant.logs import Reader
+from verdant.logs import FORMATS, BadMultiline, Reader, parse_multiline
 
 __all__ = ["main"]
 
@@ -347,29 +347,76 @@ def tail(
         reader.close()
 
 
-@logs.command(epilog=_example("dmesg | verdant logs ship --app kernel"))
-@click.argument("file", type=click.File("rb"), default="-")
+@logs.command(epilog=_example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
+@click.option("--follow", is_flag=True, help="Follow files (patterns) as they grow and rotate.")
+@click.option("--spool", metavar="DIRECTORY", help="Where lines wait on disk, with --follow.")
+@click.option("--spool-bytes", type=click.IntRange(min=8 * 1024**2), default=1024**3,
+              show_default=True, help="Bound of the spool.")  # fmt: skip
+@click.option("--format", "line_format", type=click.Choice(FORMATS), default="plain",
+              show_default=True, help="Of the lines, with --follow.")  # fmt: skip
+@click.option("--multiline", default="none", show_default=True, metavar="RULE",
+              help="none, auto, python, java, indent, or start=REGEX.")  # fmt: skip
+@click.option("--at-end", is_flag=True, help="Begin at the end of files never read before.")
+@click.option("--copies", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Servers that must have a line before it is forgotten.")  # fmt: skip
 @_endpoints("collect")
 @_stack_options
+@_child_options
 def ship(
-    file: IO[bytes],
+    files: tuple[str, ...],
     app: str,
+    follow: bool,
+    spool: str | None,
+    spool_bytes: int,
+    line_format: str,
+    multiline: str,
+    at_end: bool,
+    copies: int,
     servers: tuple[str, ...],
     path: str | None,
     data_dir: str,
     port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
 ) -> None:
-    """Send lines of FILE (- for standard input) and wait until they are stored."""
-    from verdant.cli.ship import ship_lines
+    """Send lines of FILEs (standard input without one) and wait until they are stored."""
+    from verdant.cli.ship import Following, follow_files, ship_lines
 
-    counts = ship_lines(file, app, _servers("collect", servers, path, data_dir, port_base))
-    if not counts.stored:
-        raise VerdantError(
-            f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running? (`verdant up`)"
+    where = _servers("collect", servers, path, data_dir, port_base)
+    if copies > len(where):
+        raise click.UsageError(f"{copies} copies need as many log servers; there are {len(where)}")
+    if follow:
+        if not files:
+            raise click.UsageError("name the files to follow")
+        try:
+            parse_multiline(multiline)
+        except BadMultiline as exc:
+            raise click.UsageError(str(exc)) from exc
+        wanted = Following(
+            files,
+            app,
+            spool or os.path.join(data_dir, "ship", app),
+            spool_bytes,
+            line_format,
+            multiline,
+            at_end,
+            copies,
         )
-    click.echo(f"{counts.lines} lines stored", err=True)
+        follow_files(wanted, where, _readiness(parent_pid, ready_fd))
+        return
+    total = 0
+    for name in files or ("-",):
+        with click.open_file(name, "rb") as file:
+            counts = ship_lines(file, app, where, copies)
+        total += counts.lines
+        if not counts.stored:
+            raise VerdantError(
+                f"{counts.lines} lines were read and no log server acknowledged all of them in "
+                "time: is one running? (`verdant up`)"
+            )
+    click.echo(f"{total} lines stored", err=True)
 
 
 @logs.command("serve", epilog=_example("verdant logs serve one -c /etc/verdant.toml"))

@@ -4,7 +4,18 @@ The server is behind a door of its own, `verdant.logs.server`: it needs pyarrow 
 program that only logs should not wait for their import.
 """
 
-from verdant.logs.client import Found, Handler, Reader, Shipper, Spool
+from verdant.logs.client import (
+    FORMATS,
+    BadMultiline,
+    DiskSpool,
+    Found,
+    Handler,
+    Reader,
+    Shipper,
+    Spool,
+    Tail,
+    parse_multiline,
+)
 from verdant.logs.config import InputConfig, LogServerConfig
 from verdant.logs.errors import (
     BadBatch,
@@ -13,6 +24,7 @@ from verdant.logs.errors import (
     InputUnusable,
     LogsError,
     NotStored,
+    SpoolUnusable,
     StoreInUse,
     StoreUnwritable,
 )
@@ -20,9 +32,12 @@ from verdant.logs.protocol import Row
 from verdant.logs.record import Record
 
 __all__ = [
+    "FORMATS",
     "BadBatch",
     "BadInput",
+    "BadMultiline",
     "BadQuery",
+    "DiskSpool",
     "Found",
     "Handler",
     "InputConfig",
@@ -35,6 +50,9 @@ __all__ = [
     "Row",
     "Shipper",
     "Spool",
+    "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
+    "Tail",
+    "parse_multiline",
 ]

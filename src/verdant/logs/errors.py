@@ -14,6 +14,7 @@ __all__ = [
     "InputUnusable",
     "LogsError",
     "NotStored",
+    "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
 ]
@@ -60,6 +61,12 @@ class BadQuery(LogsError):
     def __init__(self, sentence: str, position: int) -> None:
         super().__init__(sentence)
         self.position = position
+
+
+class SpoolUnusable(LogsError):
+    """Raised when a spool's directory cannot be used. The machine's fault; the text says why."""
+
+    code = "logs-spool-unusable"
 
 
 class StoreInUse(LogsError):
