@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-__all__ = ["Counts"]
+__all__ = ["TOLD", "Counts"]
+
+# Those that an operator should hear of.
+TOLD = ("malformed", "oversized", "unauthorised", "dropped", "busy")
 
 
 @dataclass(slots=True)

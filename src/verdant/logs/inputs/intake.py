@@ -4,6 +4,7 @@ Place     logs/inputs, over the collector's commit; each input has one.
 Promise   `store` returns when all its records are on disk, and raises `NotStored` when they are
           not: then the sender must send again. `put` waits for room; `offer` does neither and
           counts what it drops. All three go into the same group commits as batches from clients.
+          What was turned away is told as a line of app `verdant`.
 Not here  what a record says (the parsers), who may send (tokens.py).
 
     store ─────────────────────────▶ batches ─▶ commit (one fdatasync for all that wait)
@@ -12,21 +13,21 @@ Not here  what a record says (the parsers), who may send (tokens.py).
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING
 
-from verdant.core import GreenThread, run_in_worker, sleep, spawn
+from verdant.core import GreenThread, monotonic, run_in_worker, sleep, spawn
 from verdant.logs.client.spool import Spool
 from verdant.logs.codec import BATCH_BYTES_MAX, BATCH_LINES_MAX, Batch, BatchId, compress
 from verdant.logs.errors import NotStored
-from verdant.logs.inputs.counts import Counts
-from verdant.logs.record import FIELDS_BYTES_MAX, MESSAGE_CHARS_MAX, encode_line
+from verdant.logs.inputs.counts import TOLD, Counts
+from verdant.logs.record import FIELDS_BYTES_MAX, MESSAGE_CHARS_MAX, Record, encode_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from verdant.logs.codec import Status
-    from verdant.logs.record import Record
 
 __all__ = ["Intake"]
 
@@ -38,6 +39,8 @@ WAITING_BYTES_MAX = 16 * 1024 * 1024
 GATHER_S = 0.1
 # A full disk or a closed store: asked again this often.
 BUSY_RETRY_S = 0.5
+# How often an input tells, as a line of its own, what it turned away since the last time.
+TELL_S = 10.0
 # Above this, encoding is done in a native worker thread: the hub must not stand still.
 HUB_RECORDS_MAX = 200
 
@@ -54,6 +57,7 @@ class Intake:
         self._seq = 0
         self._waiting = Spool(f"{client}#gathered", WAITING_BYTES_MAX)
         self._gatherer: GreenThread[None] | None = None
+        self._told = Counts()
 
     def start(self) -> None:
         """Begin to gather what `put` and `offer` take. Does not park."""
@@ -64,6 +68,7 @@ class Intake:
         if self._gatherer is not None:
             self._gatherer.cancel()
             self._gatherer.join()
+        self.tell()
         self._flush()
 
     def store(self, records: Sequence[Record]) -> None:
@@ -101,9 +106,26 @@ class Intake:
             sleep(GATHER_S)
         self.offer(record)
 
+    def tell(self) -> None:
+        """Make a line of what was turned away since the last call, if anything was."""
+        now = self.counts.numbers()
+        before, self._told = self._told.numbers(), Counts(**now)
+        since = {name: now[name] - before[name] for name in TOLD if now[name] > before[name]}
+        if since:
+            what = ", ".join(f"{number} {name}" for name, number in since.items())
+            fields: dict[str, object] = {"input": self._client, **since}
+            host = socket.gethostname()
+            self._waiting.put(
+                Record(time.time_ns(), "verdant", host, "WARNING", f"turned away: {what}", fields)
+            )
+
     def _gather(self) -> None:
+        told_at = monotonic()
         while True:
             sleep(GATHER_S)
+            if monotonic() - told_at >= TELL_S:
+                told_at = monotonic()
+                self.tell()
             while not self._flush():
                 sleep(BUSY_RETRY_S)
 
