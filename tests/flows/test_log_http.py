@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import subprocess
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import pytest
+import trustme
 from flows.logserver import LogServer, run_python
 from flows.stack import PATIENCE_S, eventually
 from flows.test_log_streams import NEEDS, Rsyslog, needs_rsyslog
+from logs.inputs.test_bodies import OTLP_JSON, loki_protobuf
+
+from verdant.logs.inputs.protowire import fields_of
 
 UPLOAD = Path("/lib/systemd/systemd-journal-upload")
 REMOTE = Path("/lib/systemd/systemd-journal-remote")
@@ -198,6 +204,49 @@ def test_systemd_journal_upload(tmp_path: Path) -> None:
     assert (first.app, first.host, first.level) == ("shop", "h1", "WARNING")
     assert first.t == 1764000000000000000
     assert "__CURSOR" in json.loads(first.fields)
+
+
+def test_lokis_protobuf_and_otlps_json(tmp_path: Path) -> None:
+    with LogServer(tmp_path, HTTP) as server:
+        port = server.ports["http"]
+        packed = bytes(cramjam.snappy.compress_raw(loki_protobuf()))
+        kind = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
+        assert ask(port, "POST", "/loki/api/v1/push", packed, kind) == (204, b"")
+        body = json.dumps(OTLP_JSON).encode()
+        kind = {"Content-Type": "application/json"}
+        assert ask(port, "POST", "/v1/logs", body, kind) == (200, b"{}\n")
+        # A message of google.rpc.Status for those who speak protobuf.
+        kind = {"Content-Type": "application/x-protobuf"}
+        status, answer = ask(port, "POST", "/v1/logs", b"\xff", kind)
+        rows = server.rows()
+    assert sorted(row.msg for row in rows) == ["0.5", "one", "one", "two"]
+    assert status == 400
+    assert next(iter(fields_of(answer)))[0] == 2
+
+
+def test_https_with_a_token(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "server.pem"
+    )
+    (tmp_path / "tokens").write_text(f"{TOKEN} write shop\n")
+    lines = (
+        f'kind = "http"\ncertificate = "{tmp_path}/server.pem"\ntokens_file = "{tmp_path}/tokens"'
+    )
+    with LogServer(tmp_path, {"http": lines}) as server:
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        connection = HTTPSConnection(
+            "127.0.0.1", server.ports["http"], timeout=PATIENCE_S, context=context
+        )
+        try:
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            connection.request("POST", "/jsonlines", b'{"msg":"one"}', bearer)
+            assert connection.getresponse().read() == b'{"stored":1}\n'
+        finally:
+            connection.close()
+        (row,) = server.rows()
+    assert (row.app, row.msg) == ("shop", "one")
 
 
 def test_json_lines_answers_are_the_protocols_and_every_refusal_is_counted(

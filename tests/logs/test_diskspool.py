@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import signal
 import subprocess
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verdant.logs import DiskSpool, Record, SpoolUnusable
+from verdant.logs import DiskSpool, Handler, Record, SpoolUnusable
 from verdant.logs.client.diskspool import Place
 from verdant.logs.codec import decompress
 from verdant.logs.record import encode_line
@@ -121,9 +123,30 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         DiskSpool(tmp_path / "file", "me")
 
 
+def test_what_a_program_logs_is_on_disk_after_it_ended(tmp_path: Path) -> None:
+    spool = DiskSpool(tmp_path, "me")
+    log = logging.getLogger("test_diskspool")
+    log.propagate = False
+    handler = Handler(spool, "web")
+    log.addHandler(handler)
+    try:
+        log.warning("one %s", "two", extra={"customer": 7})
+    finally:
+        log.removeHandler(handler)
+    # No server was there, and nothing was sent.
+    spool.close()
+    again = DiskSpool(tmp_path, "me")
+    batch = again.take()
+    assert batch is not None
+    line = json.loads(decompress(batch.body))
+    assert (line["app"], line["level"], line["msg"]) == ("web", "WARNING", "one two")
+    assert json.loads(line["fields"])["customer"] == 7
+    again.close()
+
+
 WRITER = """
 import sys
-from verdant.logs import DiskSpool, Record
+from verdant.logs import DiskSpool, Handler, Record
 from verdant.logs.client.diskspool import Place
 from verdant.logs.record import encode_line
 spool = DiskSpool(sys.argv[1], "me")

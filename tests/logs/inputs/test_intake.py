@@ -7,6 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from verdant.core import spawn
 from verdant.logs import NotStored, Record
@@ -49,6 +51,33 @@ def test_many_and_long_records_go_into_batches_that_the_store_takes(store: Store
     intake.store([*many, *long])
     assert intake.counts.stored == 25_005
     assert len(messages(store)) == 25_005
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+_records = st.builds(
+    Record,
+    st.integers(-(2**70), 2**70) | st.integers(0, 2**62),
+    st.text(max_size=8),
+    st.text(max_size=8),
+    st.text(max_size=8),
+    st.text(max_size=40),
+    st.dictionaries(st.text(max_size=5), _values, max_size=3),
+)
+
+
+@given(records=st.lists(_records, min_size=1, max_size=20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_store_takes_whatever_a_record_says(store: Store, records: list[Record]) -> None:
+    """One line that the store refused would have its whole batch refused, again and again."""
+    intake = intake_of(store)
+    intake.store(records)
+    assert intake.counts.stored == len(records)
 
 
 def test_a_disk_that_refuses_is_told_and_the_lines_are_welcome_later(

@@ -132,6 +132,7 @@ def test_messages_of_both_rfcs(
         b"<0123>x",
         b"<13>no time here",
         b"<13>1 yesterday h a - - - text",
+        b"<13>1 9999-12-31T23:59:59Z h a - - - text",
         b'<13>1 - h a - - [broken k="v text',
         b"<13>1 - h a - - text without structured data",
     ],

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from verdant.core import GreenThread, monotonic, run_in_worker, sleep, spawn
 from verdant.logs.client.spool import Spool
 from verdant.logs.codec import BATCH_BYTES_MAX, BATCH_LINES_MAX, Batch, BatchId, compress
-from verdant.logs.errors import NotStored
+from verdant.logs.errors import BadInput, NotStored
 from verdant.logs.inputs.counts import TOLD, Counts
 from verdant.logs.record import FIELDS_BYTES_MAX, MESSAGE_CHARS_MAX, Record, encode_line
 
@@ -72,7 +72,10 @@ class Intake:
         self._flush()
 
     def store(self, records: Sequence[Record]) -> None:
-        """Put all of `records` on disk. Parks until they are. Raises `NotStored`."""
+        """Put all of `records` on disk. Parks until they are.
+
+        Raises `NotStored` (for now) and `BadInput` (for ever).
+        """
         if len(records) > HUB_RECORDS_MAX:
             bodies = run_in_worker(_bodies, records)
         else:
@@ -88,6 +91,8 @@ class Intake:
             waiting = [spawn(self._commit, batch, name="commit") for batch in batches]
             results = [thread.wait() for thread in waiting]
         for batch, (status, detail) in zip(batches, results, strict=True):
+            if status == "refused":
+                raise BadInput(f"{batch.lines} lines cannot be stored: {detail}")
             if status != "stored":
                 self.counts.busy += batch.lines
                 raise NotStored(f"{batch.lines} lines are not stored: {detail or status}")

@@ -15,7 +15,7 @@ import re
 
 from verdant.logs.errors import BadInput
 from verdant.logs.inputs.syslog import SEVERITIES
-from verdant.logs.record import Record
+from verdant.logs.record import TIME_NS_MAX, Record
 
 __all__ = ["JournalParser"]
 
@@ -90,7 +90,7 @@ class JournalParser:
         moment = str(entry.pop("__REALTIME_TIMESTAMP", ""))
         time_ns = self._now_ns
         if moment.isascii() and moment.isdigit() and len(moment) <= 16:
-            time_ns = int(moment) * 1000
+            time_ns = min(int(moment) * 1000, TIME_NS_MAX)
         priority = str(entry.pop("PRIORITY", "6"))
         level = SEVERITIES[int(priority)] if priority in "01234567" and priority else "INFO"
         app = self._app

@@ -18,7 +18,7 @@ import re
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from verdant.logs.record import Record
+from verdant.logs.record import TIME_NS_MAX, Record
 
 __all__ = ["SEVERITIES", "Parsed", "parse_syslog"]
 
@@ -172,7 +172,12 @@ def _read_3339(text: str) -> int | None:
         seconds = int(datetime.fromisoformat(match[1] + zone).timestamp())
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds * NS + int((match[2] or "0").ljust(9, "0"))
+    return _bounded(seconds * NS + int((match[2] or "0").ljust(9, "0")))
+
+
+def _bounded(time_ns: int) -> int | None:
+    # The year 9999 is a mistake of some clock, and beyond what the store can say.
+    return time_ns if 0 <= time_ns <= TIME_NS_MAX else None
 
 
 def _read_3164(match: re.Match[str], now_ns: int) -> int | None:
@@ -194,4 +199,4 @@ def _read_3164(match: re.Match[str], now_ns: int) -> int | None:
         seconds = int(moment.timestamp())
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds * NS + int((fraction or "0").ljust(9, "0"))
+    return _bounded(seconds * NS + int((fraction or "0").ljust(9, "0")))
