@@ -23,10 +23,13 @@ from verdant.cli.config import (
     default_config,
     load_config,
 )
+from verdant.cli.following import follow_options, following
+from verdant.cli.keys import keys
 from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.peers import chosen_peers, peer_options
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
-from verdant.logs import FORMATS, BadMultiline, Reader, parse_multiline
+from verdant.logs import Reader
 
 __all__ = ["main"]
 
@@ -259,30 +262,6 @@ def stats(host: str | None, management: str, as_json: bool) -> None:
 # Logs.
 
 
-def _endpoints(kind: str) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        return click.option(
-            "--server",
-            "servers",
-            multiple=True,
-            metavar="ENDPOINT",
-            help=f"A log server's {kind} endpoint; may be repeated. Default: the built-in stack's.",
-        )(command)
-
-    return decorate
-
-
-def _servers(
-    kind: str, servers: tuple[str, ...], path: str | None, data_dir: str, port_base: int
-) -> list[str]:
-    if servers:
-        return list(servers)
-    configured = _config(path, data_dir, port_base).logs.server
-    if not configured:
-        raise ConfigurationError(f"{path} has no log servers: name one with --server")
-    return [getattr(server, kind) for server in configured]
-
-
 @main.group()
 def logs() -> None:
     """Ask the log servers, follow them, send to them."""
@@ -292,7 +271,7 @@ def logs() -> None:
 @click.argument("terms", nargs=-1, metavar="[QUERY]...")
 @click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
 @click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
-@_endpoints("query")
+@peer_options("query")
 @_stack_options
 @_json
 def query(
@@ -300,13 +279,17 @@ def query(
     limit: int,
     oldest: bool,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
     as_json: bool,
 ) -> None:
     """Find lines; they are shown in the order of time."""
-    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
+    named = (servers, server_keys, client_keys)
+    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
+    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
     try:
         found = reader.query(" ".join(terms), limit, "oldest" if oldest else "newest")
     finally:
@@ -323,20 +306,24 @@ def query(
 @click.argument("terms", nargs=-1, metavar="[QUERY]...")
 @click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
               help="Lines to begin with.")  # fmt: skip
-@_endpoints("query")
+@peer_options("query")
 @_stack_options
 @_json
 def tail(
     terms: tuple[str, ...],
     last: int,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
     as_json: bool,
 ) -> None:
     """Show lines as they come, until Ctrl-C."""
-    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
+    named = (servers, server_keys, client_keys)
+    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
+    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
     try:
         for row in reader.follow(" ".join(terms), last):
             print_row(row, as_json=as_json)
@@ -350,73 +337,33 @@ def tail(
 @logs.command(epilog=_example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
 @click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
-@click.option("--follow", is_flag=True, help="Follow files (patterns) as they grow and rotate.")
-@click.option("--spool", metavar="DIRECTORY", help="Where lines wait on disk, with --follow.")
-@click.option("--spool-bytes", type=click.IntRange(min=8 * 1024**2), default=1024**3,
-              show_default=True, help="Bound of the spool.")  # fmt: skip
-@click.option("--format", "line_format", type=click.Choice(FORMATS), default="plain",
-              show_default=True, help="Of the lines, with --follow.")  # fmt: skip
-@click.option("--multiline", default="none", show_default=True, metavar="RULE",
-              help="none, auto, python, java, indent, or start=REGEX.")  # fmt: skip
-@click.option("--at-end", is_flag=True, help="Begin at the end of files never read before.")
-@click.option("--copies", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Servers that must have a line before it is forgotten.")  # fmt: skip
-@_endpoints("collect")
+@follow_options
+@peer_options("collect")
 @_stack_options
 @_child_options
 def ship(
     files: tuple[str, ...],
     app: str,
-    follow: bool,
-    spool: str | None,
-    spool_bytes: int,
-    line_format: str,
-    multiline: str,
-    at_end: bool,
-    copies: int,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
     parent_pid: int | None,
     ready_fd: int | None,
+    **how: Any,  # noqa: ANN401 - what follow_options says
 ) -> None:
     """Send lines of FILEs (standard input without one) and wait until they are stored."""
-    from verdant.cli.ship import Following, follow_files, ship_lines
+    from verdant.cli.ship import follow_files, ship_files
 
-    where = _servers("collect", servers, path, data_dir, port_base)
-    if copies > len(where):
-        raise click.UsageError(f"{copies} copies need as many log servers; there are {len(where)}")
-    if follow:
-        if not files:
-            raise click.UsageError("name the files to follow")
-        try:
-            parse_multiline(multiline)
-        except BadMultiline as exc:
-            raise click.UsageError(str(exc)) from exc
-        wanted = Following(
-            files,
-            app,
-            spool or os.path.join(data_dir, "ship", app),
-            spool_bytes,
-            line_format,
-            multiline,
-            at_end,
-            copies,
-        )
+    named = (servers, server_keys, client_keys)
+    where = chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
+    wanted = following(files, app, data_dir, how, len(where.endpoints))
+    if wanted.follow:
         follow_files(wanted, where, _readiness(parent_pid, ready_fd))
-        return
-    total = 0
-    for name in files or ("-",):
-        with click.open_file(name, "rb") as file:
-            counts = ship_lines(file, app, where, copies)
-        total += counts.lines
-        if not counts.stored:
-            raise VerdantError(
-                f"{counts.lines} lines were read and no log server acknowledged all of them in "
-                "time: is one running? (`verdant up`)"
-            )
-    click.echo(f"{total} lines stored", err=True)
+    else:
+        click.echo(f"{ship_files(wanted, where)} lines stored", err=True)
 
 
 @logs.command("serve", epilog=_example("verdant logs serve one -c /etc/verdant.toml"))
@@ -440,6 +387,8 @@ def serve(
     names = ", ".join(server.name for server in configured) or "none"
     raise ConfigurationError(f"there is no log server {name!r} in the configuration: {names}")
 
+
+main.add_command(keys)
 
 if __name__ == "__main__":
     main(prog_name="verdant")

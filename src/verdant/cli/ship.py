@@ -13,14 +13,20 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+import click
+
 from verdant.cli.serving import wait_for_signal
 from verdant.core import run_in_worker, sleep, spawn
+from verdant.errors import VerdantError
 from verdant.logs import DiskSpool, Record, Shipper, Spool, Tail, parse_multiline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-__all__ = ["Following", "Shipped", "follow_files", "ship_lines"]
+    from verdant.cli.following import Following
+    from verdant.cli.peers import Peers
+
+__all__ = ["Shipped", "follow_files", "ship_files", "ship_lines"]
 
 # After the last line; servers that come back within it still get everything.
 FLUSH_S_MAX = 30.0
@@ -37,34 +43,20 @@ class Shipped:
     stored: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Following:
-    """What to follow, and how: the options of `verdant logs ship --follow`."""
-
-    patterns: Sequence[str]
-    app: str
-    spool: str
-    spool_bytes_max: int
-    format: str
-    multiline: str
-    at_end: bool
-    copies: int
-
-
-def follow_files(wanted: Following, servers: list[str], ready: Callable[[], object]) -> None:
+def follow_files(wanted: Following, servers: Peers, ready: Callable[[], object]) -> None:
     """Ship files as they grow, until SIGTERM or SIGINT. Parks. Raises `SpoolUnusable`."""
     rule = parse_multiline(wanted.multiline)
     client = f"ship@{socket.gethostname()}@{time.time_ns()}"
     spool = DiskSpool(wanted.spool, client, wanted.spool_bytes_max)
     tail = Tail(
         spool,
-        wanted.patterns,
+        wanted.files,
         wanted.app,
         format=wanted.format,
         rule=rule,
         at_end=wanted.at_end,
     )
-    shipper = Shipper(spool, servers, copies=wanted.copies)
+    shipper = Shipper(spool, servers.endpoints, servers.security, copies=wanted.copies)
     shipper.start()
     reading = spawn(tail.run, name="tail")
     try:
@@ -77,11 +69,30 @@ def follow_files(wanted: Following, servers: list[str], ready: Callable[[], obje
         run_in_worker(spool.close)
 
 
-def ship_lines(file: IO[bytes], app: str, servers: list[str], copies: int = 1) -> Shipped:
+def ship_files(wanted: Following, servers: Peers) -> int:
+    """Ship files, or standard input, to their end; how many lines that were. Parks.
+
+    Raises `VerdantError` when not all of them were acknowledged in time.
+    """
+    total = 0
+    for name in wanted.files or ("-",):
+        with click.open_file(name, "rb") as file:
+            counts = ship_lines(file, wanted.app, servers, wanted.copies)
+        total += counts.lines
+        if not counts.stored:
+            raise VerdantError(
+                f"{counts.lines} lines were read and no log server acknowledged all of them in "
+                "time: is one running (`verdant up`), and does it take us with the key that we "
+                "show?"
+            )
+    return total
+
+
+def ship_lines(file: IO[bytes], app: str, servers: Peers, copies: int = 1) -> Shipped:
     """Send each line of `file` as a record of `app`. Parks."""
     host = socket.gethostname()
     spool = Spool(f"ship@{host}@{time.time_ns()}")
-    shipper = Shipper(spool, servers, copies=copies)
+    shipper = Shipper(spool, servers.endpoints, servers.security, copies=copies)
     shipper.start()
     count = 0
     try:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from verdant.address import BadAddress, TcpAddress, parse_address
+from verdant.zmq.endpoints import is_exposed
 
 __all__ = ["InputConfig", "LogServerConfig"]
 
@@ -105,5 +106,30 @@ class LogServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     data_dir: str
     # Oldest segments go when the store is larger; 10 GiB fit any disk that keeps logs.
     store_bytes_max: int = 10 * 1024**3
+    # The server's secret key file (`verdant keys new`). With it the three ports take CURVE alone.
+    keys: str | None = None
+    # A directory of the allowed clients' public key files, followed as it changes; "*" is any key.
+    allow: str | None = None
+    # Plain text to other machines: whoever is on the way reads and writes lines.
+    insecure: bool = False
     # Other protocols that lines may come by; none unless asked for.
     input: list[InputConfig] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Refuses ports that strangers could use, and keys that nobody could show."""
+        if self.keys is not None and not self.allow:
+            raise ValueError(
+                "allow: a server with keys must say whose it takes: a directory of their .key "
+                'files, or "*" for any'
+            )
+        if self.keys is None and self.allow is not None:
+            raise ValueError("keys: a server that allows some keys needs one itself")
+        if self.keys is not None or self.insecure:
+            return
+        for name in ("collect", "pull", "query"):
+            endpoint = getattr(self, name)
+            if is_exposed(endpoint):
+                raise ValueError(
+                    f"{name}: {endpoint!r} can be reached from other machines in plain text; give "
+                    "the server `keys` and `allow`, or say `insecure = true`"
+                )

@@ -24,7 +24,12 @@ def never(_: Batch) -> tuple[Status, str]:
 
 def config(*inputs: InputConfig) -> LogServerConfig:
     return LogServerConfig(
-        name="one", collect="c", pull="p", query="q", data_dir="d", input=list(inputs)
+        name="one",
+        collect="ipc://c",
+        pull="ipc://p",
+        query="ipc://q",
+        data_dir="d",
+        input=list(inputs),
     )
 
 

@@ -7,11 +7,7 @@ Promise   what `append` returned from survives kill -9 and a power failure, and 
           files is written in one record with the lines that it read: both are there, or neither.
 Not here  sending (shipper.py), reading files (tail.py).
 
-    spool-NUMBER.log   records; each file begins with the state, so that older ones can go
-    record   ┌────────┬──────────┬────────┬─────────────────────────┐
-             │ "VSP1" │ length 4 │ CRC 4  │ content (msgpack)       │
-             └────────┴──────────┴────────┴─────────────────────────┘
-    content  state: identity, next seq, all places · batch: seq, lines, changed places · ack: seq
+    spool-NUMBER.log   records (spoolfile.py), the state first, so that older files can go
 
 An acknowledgement is written and not synced: lost with the power, its batch is sent once more.
 """
@@ -22,24 +18,33 @@ import contextlib
 import fcntl
 import os
 import socket
-import struct
 import threading
 import time
-import zlib
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from verdant.core import run_in_worker
 from verdant.logs.client.spool import BATCH_BYTES_GOAL, LINE_OVERHEAD_BYTES
+from verdant.logs.client.spoolfile import (
+    HEAD_BYTES,
+    Acknowledged,
+    Kept,
+    Place,
+    State,
+    Where,
+    decode_record,
+    encode_record,
+    read_records,
+)
 from verdant.logs.codec import BATCH_LINES_MAX, Batch, BatchId, compress
 from verdant.logs.errors import SpoolUnusable
 from verdant.logs.record import Record, encode_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+
+    from verdant.logs.client.spoolfile import Content
 
 __all__ = ["DiskSpool", "Place"]
 
@@ -49,50 +54,6 @@ SPOOL_BYTES_MAX = 1024 * 1024 * 1024
 GATHERED_BYTES_MAX = 16 * 1024 * 1024
 # A file is unlinked as a whole, so small against the bound; large against a batch.
 FILE_BYTES_GOAL = 8 * 1024 * 1024
-
-MARK = b"VSP1"
-_FRAME = struct.Struct("<4sII")
-
-
-class Place(msgspec.Struct, frozen=True, array_like=True):
-    """How far a file was read. `head`: a hash of its first `head_bytes` bytes, as hex."""
-
-    path: str
-    head_bytes: int
-    head: str
-    offset: int
-    # Since when the path is read, in ns: what was rotated away before is none of ours.
-    since_ns: int
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True, tag="s"):
-    client: str
-    epoch: int
-    seq: int
-    places: dict[str, Place]
-
-
-class _Kept(msgspec.Struct, frozen=True, array_like=True, tag="b"):
-    """`seq` -1: no lines, only places."""
-
-    seq: int
-    lines: int
-    body: bytes
-    places: dict[str, Place | None]
-
-
-class _Acknowledged(msgspec.Struct, frozen=True, array_like=True, tag="a"):
-    seq: int
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_State | _Kept | _Acknowledged).decode
-
-
-class _Where(NamedTuple):
-    number: int
-    offset: int
-    length: int
 
 
 class DiskSpool:
@@ -119,7 +80,7 @@ class DiskSpool:
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._dropped_untold = 0
-        self._unacknowledged: OrderedDict[int, _Where] = OrderedDict()
+        self._unacknowledged: OrderedDict[int, Where] = OrderedDict()
         self._untaken: OrderedDict[int, None] = OrderedDict()
         # Acknowledged, and not written down yet.
         self._acknowledged: list[int] = []
@@ -152,19 +113,19 @@ class DiskSpool:
             self._number = int(path.stem.removeprefix("spool-"))
             self._file_bytes[self._number] = path.stat().st_size
             self.bytes_used += path.stat().st_size
-            for content, where in _read(path, self._number):
+            for content, where in read_records(path, self._number):
                 self._replay(content, where)
         self._untaken = OrderedDict.fromkeys(self._unacknowledged)
         # Never behind what may be a torn record: a file of its own for this life.
         self._new_file()
         self._drop_files()
 
-    def _replay(self, content: _State | _Kept | _Acknowledged, where: _Where) -> None:
-        if isinstance(content, _State):
+    def _replay(self, content: Content, where: Where) -> None:
+        if isinstance(content, State):
             self.client, self.epoch = content.client, content.epoch
             self._seq = max(self._seq, content.seq)
             self.places = dict(content.places)
-        elif isinstance(content, _Acknowledged):
+        elif isinstance(content, Acknowledged):
             self._unacknowledged.pop(content.seq, None)
         else:
             self._move(content.places)
@@ -190,7 +151,7 @@ class DiskSpool:
             os.close(self._fd)
         self._fd, self._number = fd, number
         self._file_bytes[number] = 0
-        self._write(_State(self.client, self.epoch, self._seq, self.places))
+        self._write(State(self.client, self.epoch, self._seq, self.places))
         self._state_bytes = self._file_bytes[number]
         directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -198,11 +159,10 @@ class DiskSpool:
         finally:
             os.close(directory)
 
-    def _write(self, content: _State | _Kept | _Acknowledged, *, sync: bool = True) -> _Where:
+    def _write(self, content: Content, *, sync: bool = True) -> Where:
         """Write a record at the end. Blocks. Raises OSError; then the file takes no more."""
-        payload = _encode(content)
-        data = _FRAME.pack(MARK, len(payload), zlib.crc32(payload)) + payload
-        offset = self._file_bytes[self._number] + _FRAME.size
+        data = encode_record(content)
+        offset = self._file_bytes[self._number] + HEAD_BYTES
         view = memoryview(data)
         while view:
             written = os.write(self._fd, view)
@@ -211,7 +171,7 @@ class DiskSpool:
             view = view[written:]
         if sync:
             os.fdatasync(self._fd)
-        return _Where(self._number, offset, len(payload))
+        return Where(self._number, offset, len(data) - HEAD_BYTES)
 
     def has_room(self, line_bytes: int) -> bool:
         """True when a line of so many bytes, and what is added to it, would be taken in."""
@@ -240,7 +200,7 @@ class DiskSpool:
                     return False
             seq = self._seq if lines else -1
             try:
-                where = self._write(_Kept(seq, len(lines), body, dict(places)))
+                where = self._write(Kept(seq, len(lines), body, dict(places)))
             except OSError:
                 # What was written of it may be torn; the next record goes into another file.
                 self._new_file()
@@ -317,13 +277,13 @@ class DiskSpool:
             )
         )
 
-    def _load(self, seq: int, where: _Where) -> Batch | None:
+    def _load(self, seq: int, where: Where) -> Batch | None:
         fd = os.open(self._path(where.number), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            content = _decode(os.pread(fd, where.length, where.offset))
+            content = decode_record(os.pread(fd, where.length, where.offset))
         finally:
             os.close(fd)
-        if not isinstance(content, _Kept):
+        if not isinstance(content, Kept):
             raise SpoolUnusable(f"{self._path(where.number)} was changed by somebody else")
         return Batch(BatchId(self.client, self.epoch, seq), content.lines, content.body)
 
@@ -351,7 +311,7 @@ class DiskSpool:
         # A full disk: forgotten only in memory. After a restart it is sent again, and known there.
         with contextlib.suppress(OSError):
             for seq in settled:
-                self._write(_Acknowledged(seq), sync=False)
+                self._write(Acknowledged(seq), sync=False)
         self._drop_files()
 
     def _drop_files(self) -> None:
@@ -384,20 +344,3 @@ class DiskSpool:
             self._write_acknowledged()
             os.close(self._fd)
             os.close(self._lock_fd)
-
-
-def _read(path: Path, number: int) -> Iterator[tuple[_State | _Kept | _Acknowledged, _Where]]:
-    """Every sound record of a file, in order. Blocks."""
-    data = path.read_bytes()
-    start = data.find(MARK)
-    while start >= 0:
-        begin = start + _FRAME.size
-        following = start + 1
-        if begin <= len(data):
-            _, length, checksum = _FRAME.unpack_from(data, start)
-            payload = data[begin : begin + length]
-            if len(payload) == length and zlib.crc32(payload) == checksum:
-                yield _decode(payload), _Where(number, begin, length)
-                following = begin + length
-        # Behind a torn or damaged record: the next mark with a matching checksum.
-        start = data.find(MARK, following)

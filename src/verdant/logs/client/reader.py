@@ -8,6 +8,7 @@ Not here  what a query means (query/), how rows look (the command line).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -19,20 +20,26 @@ from verdant.core import Timeout, sleep, spawn
 from verdant.logs.errors import BadQuery
 from verdant.logs.protocol import Answer, Question, Row
 from verdant.sync import Queue
-from verdant.zmq import LINGER, REQ, Context
+from verdant.zmq import LINGER, MAXMSGSIZE, REQ, Context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from verdant.zmq.security import ClientSecurity
 
 __all__ = ["Found", "Reader"]
 
 ASK_S_MAX = 30.0
+# A page has a thousand rows, each of a message and of fields at their largest; a server that sends
+# more is none.
+PAGE_BYTES_MAX = 1024 * 1024 * 1024
 # How long a server may hold a follower's question back when it has nothing new.
 FOLLOW_WAIT_S = 1.0
 FOLLOW_RETRY_S = 0.5
 # Identities remembered to show a line once that two servers have: retries are seconds apart.
 FOLLOW_REMEMBERED = 100_000
 
+_log = logging.getLogger("verdant.logs")
 _encode = msgspec.json.Encoder().encode
 _decode_answer = msgspec.json.Decoder(Answer).decode
 _decode_rows = msgspec.json.Decoder(list[Row]).decode
@@ -48,9 +55,19 @@ class Found:
 
 
 class Reader:
-    """Asks the query endpoints `servers`."""
+    """Asks the query endpoints `servers`.
 
-    def __init__(self, servers: Sequence[str], timeout_s: float = ASK_S_MAX) -> None:
+    `security`: by endpoint, whose key the server must have and which one we show it; plain text to
+    the others.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        timeout_s: float = ASK_S_MAX,
+        security: Mapping[str, ClientSecurity] | None = None,
+    ) -> None:
+        self._security = dict(security or {})
         self._servers = list(servers)
         self._timeout_s = timeout_s
         self._context = Context()
@@ -142,7 +159,10 @@ class Reader:
     def _try_ask(self, server: str, question: Question) -> tuple[Answer, list[Row]] | None:
         socket = self._context.socket(REQ)
         socket.setsockopt(LINGER, 0)
+        socket.setsockopt(MAXMSGSIZE, PAGE_BYTES_MAX)
         try:
+            if server in self._security:
+                self._security[server].apply(socket)
             with Timeout(self._timeout_s):
                 socket.connect(server)
                 socket.send(_encode(question))
@@ -152,6 +172,9 @@ class Reader:
                 rows.extend(_decode_rows(page))
             return _decode_answer(frames[0]), rows
         except Timeout:
+            return None
+        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+            _log.warning("%s sent something odd for an answer: %s", server, exc)
             return None
         finally:
             socket.close()

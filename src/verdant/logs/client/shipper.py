@@ -21,6 +21,7 @@ from verdant.sync import Event
 from verdant.zmq import (
     DEALER,
     LINGER,
+    MAXMSGSIZE,
     NOBLOCK,
     RECONNECT_IVL_MAX,
     SNDHWM,
@@ -31,10 +32,11 @@ from verdant.zmq import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from verdant.logs.client.diskspool import DiskSpool
     from verdant.logs.client.spool import Spool
+    from verdant.zmq.security import ClientSecurity
 
 __all__ = ["Shipper"]
 
@@ -48,6 +50,8 @@ IN_FLIGHT_MAX = 8
 OVERDUE = float("-inf")
 # A server that comes back is found again within this.
 RECONNECT_MS_MAX = 1000
+# An acknowledgement, its reason in words included; a server that sends more is none.
+ACK_BYTES_MAX = 64 * 1024
 
 _log = logging.getLogger("verdant.logs")
 
@@ -65,12 +69,18 @@ class _InFlight:
 class Shipper:
     """Ships `spool` to the collect endpoints `servers`.
 
-    copies: how many servers must have a batch before it is forgotten. Raises ValueError when there
-    are not as many.
+    `security`: by endpoint, whose key the server must have and which one we show it; plain text to
+    the others. copies: how many servers must have a batch before it is forgotten. Raises ValueError
+    when there are not as many.
     """
 
     def __init__(
-        self, spool: Spool | DiskSpool, servers: Sequence[str], *, copies: int = 1
+        self,
+        spool: Spool | DiskSpool,
+        servers: Sequence[str],
+        security: Mapping[str, ClientSecurity] | None = None,
+        *,
+        copies: int = 1,
     ) -> None:
         if not 1 <= copies <= len(servers):
             raise ValueError(
@@ -88,6 +98,9 @@ class Shipper:
             # Little is queued for a server that is away: it would go out late and twice.
             socket.setsockopt(SNDHWM, IN_FLIGHT_MAX)
             socket.setsockopt(RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+            socket.setsockopt(MAXMSGSIZE, ACK_BYTES_MAX)
+            if security is not None and endpoint in security:
+                security[endpoint].apply(socket)
             socket.connect(endpoint)
             self._sockets.append(socket)
         self._preferred = 0

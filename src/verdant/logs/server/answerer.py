@@ -20,18 +20,29 @@ from verdant.logs.protocol import ROWS_MAX, Answer, Question
 from verdant.logs.query import compile_condition, parse_query, parse_time
 from verdant.logs.store import Scan, follow, scan
 from verdant.zmq import ZMQError
+from verdant.zmq.security import (
+    REQUEST_BYTES_MAX,
+    BadFrames,
+    Complaints,
+    FrameLimits,
+    check_frames,
+)
 
 if TYPE_CHECKING:
     from verdant.logs.store import Store
     from verdant.sync import Event
     from verdant.zmq import Socket
 
-__all__ = ["Answerer"]
+__all__ = ["QUESTION_BYTES_MAX", "Answerer"]
 
 # Each may hold the engine's memory bound.
 ANSWERING_MAX = 32
 # Rows of one page: what is encoded and parsed without a pause.
 PAGE_ROWS = 1000
+# A question is a line that somebody typed, and a few numbers.
+QUESTION_BYTES_MAX = REQUEST_BYTES_MAX
+# [sender, b"", question]: the empty frame is REQ's delimiter; a sender's name has up to 255 bytes.
+_LIMITS = FrameLimits(3, 3, QUESTION_BYTES_MAX + 255)
 # However long a follower asks to be held.
 WAIT_S_MAX = 10.0
 
@@ -48,8 +59,14 @@ class Answerer:
         self._socket = socket
         self._name = name
         self._stored = stored
+        self._complaints = Complaints(f"log server {name!r} was asked what is no question")
         self._pool = GreenPool(ANSWERING_MAX)
         self._thread: GreenThread[None] | None = None
+
+    @property
+    def rejected(self) -> int:
+        """Messages that were no questions."""
+        return self._complaints.count
 
     def start(self) -> None:
         """Begin to answer. Does not park."""
@@ -66,9 +83,16 @@ class Answerer:
     def _receive(self) -> None:
         while True:
             envelope = self._socket.recv_multipart()
-            # [sender, b"", question]: the empty frame is REQ's delimiter.
-            if len(envelope) == 3 and not envelope[1]:
-                self._pool.spawn(self._answer, envelope[0], envelope[2])
+            try:
+                sender, delimiter, text = check_frames(envelope, _LIMITS)
+            except BadFrames as exc:
+                # Whom to answer, and with how many frames before the answer, is not known.
+                self._complaints.note(str(exc))
+                continue
+            if delimiter:
+                self._complaints.note("the delimiter before a question is empty")
+                continue
+            self._pool.spawn(self._answer, sender, text)
 
     def _answer(self, sender: bytes, text: bytes) -> None:
         try:
@@ -76,7 +100,8 @@ class Answerer:
         except BadQuery as exc:
             error = Answer(server=self._name, error=str(exc), position=exc.position)
             frames = [_encode(error)]
-        except (msgspec.DecodeError, ValueError) as exc:
+        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+            self._complaints.note(str(exc))
             frames = [_encode(Answer(server=self._name, error=f"not a question ({exc})"))]
         except Exception as exc:  # noqa: BLE001 - the asker gets a sentence, the log the traceback
             _log.exception("a query failed")
