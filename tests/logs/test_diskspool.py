@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -110,6 +111,41 @@ def test_a_torn_or_damaged_record_costs_itself_only(tmp_path: Path) -> None:
     path.write_bytes(bytes(data) + data[:25])
     again = DiskSpool(tmp_path, "me")
     assert again.unacknowledged() == [0, 2]
+    again.close()
+
+
+def test_a_disk_that_is_full_in_the_middle_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = DiskSpool(tmp_path, "me")
+    assert spool.append([encode_line(record("one"))], {"k": place(1)})
+    write = os.write
+
+    def torn(fd: int, data: bytes) -> int:
+        write(fd, bytes(data)[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", torn)
+        with pytest.raises(OSError, match="No space"):
+            spool.append([encode_line(record("lost"))], {"k": place(9)})
+        # Nor does what a program logs meanwhile: it waits in memory.
+        assert spool.put(record("two"))
+        assert spool.forget(0)
+        assert spool.take() is None
+    assert spool.places == {"k": place(1)}
+    assert spool.append([encode_line(record("three"))], {"k": place(2)})
+    second, third = spool.take(), spool.take()
+    assert second is not None
+    assert third is not None
+    bodies = decompress(second.body) + decompress(third.body)
+    assert (b"two" in bodies, b"three" in bodies, b"lost" in bodies) == (True, True, False)
+    assert spool.bytes_used == sum(p.stat().st_size for p in tmp_path.glob("spool-*.log"))
+    spool.close()
+    again = DiskSpool(tmp_path, "me")
+    assert again.places == {"k": place(2)}
+    # Its acknowledgement could not be written: it is sent once more, and known where it went.
+    assert again.unacknowledged() == [0, 1, 2]
     again.close()
 
 

@@ -144,34 +144,39 @@ class DiskSpool:
         return self.directory / f"spool-{number:020d}.log"
 
     def _new_file(self) -> None:
+        """Go on in another file, which begins with the state. Raises OSError; then in the old."""
         number = self._number + 1
+        path = self._path(number)
+        state = encode_record(State(self.client, self.epoch, self._seq, self.places))
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        fd = os.open(self._path(number), flags, 0o600)
+        fd = os.open(path, flags, 0o600)
+        try:
+            _write_all(fd, state)
+            os.fdatasync(fd)
+            _sync_directory(self.directory)
+        except BaseException:
+            # Without its state it must not outlive the older ones.
+            os.close(fd)
+            path.unlink()
+            raise
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._number = fd, number
-        self._file_bytes[number] = 0
-        self._write(State(self.client, self.epoch, self._seq, self.places))
-        self._state_bytes = self._file_bytes[number]
-        directory = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        self._file_bytes[number] = self._state_bytes = len(state)
+        self.bytes_used += len(state)
 
     def _write(self, content: Content, *, sync: bool = True) -> Where:
-        """Write a record at the end. Blocks. Raises OSError; then the file takes no more."""
+        """Write a record at the end. Blocks. Raises OSError; what is torn then is passed over."""
         data = encode_record(content)
-        offset = self._file_bytes[self._number] + HEAD_BYTES
-        view = memoryview(data)
-        while view:
-            written = os.write(self._fd, view)
-            self._file_bytes[self._number] += written
-            self.bytes_used += written
-            view = view[written:]
-        if sync:
-            os.fdatasync(self._fd)
-        return Where(self._number, offset, len(data) - HEAD_BYTES)
+        try:
+            _write_all(self._fd, data)
+            if sync:
+                os.fdatasync(self._fd)
+        finally:
+            end = os.fstat(self._fd).st_size
+            self.bytes_used += end - self._file_bytes[self._number]
+            self._file_bytes[self._number] = end
+        return Where(self._number, end - len(data) + HEAD_BYTES, len(data) - HEAD_BYTES)
 
     def has_room(self, line_bytes: int) -> bool:
         """True when a line of so many bytes, and what is added to it, would be taken in."""
@@ -199,12 +204,7 @@ class DiskSpool:
                 if lines and self.bytes_used + len(body) > self._bytes_max:
                     return False
             seq = self._seq if lines else -1
-            try:
-                where = self._write(Kept(seq, len(lines), body, dict(places)))
-            except OSError:
-                # What was written of it may be torn; the next record goes into another file.
-                self._new_file()
-                raise
+            where = self._write(Kept(seq, len(lines), body, dict(places)))
             self._move(places)
             if lines:
                 self._seq += 1
@@ -344,3 +344,17 @@ class DiskSpool:
             self._write_acknowledged()
             os.close(self._fd)
             os.close(self._lock_fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -78,6 +78,9 @@ class DatagramInput:
             except BadInput as exc:
                 self._intake.counts.malformed += 1
                 _log.debug("a datagram from %s: %s", host, exc)
+            except Exception:  # noqa: BLE001 - one datagram must not end the receiver; it is told
+                self._intake.counts.malformed += 1
+                _log.exception("a datagram from %s cannot be read: a bug", host)
             in_a_row += 1
             if in_a_row >= DATAGRAMS_PER_TURN:
                 in_a_row = 0
