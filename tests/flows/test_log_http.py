@@ -297,6 +297,30 @@ def test_json_lines_answers_are_the_protocols_and_every_refusal_is_counted(
     assert found["malformed"] == 6 - 1
 
 
+def test_requests_beyond_the_memory_for_bodies_wait_and_are_answered(tmp_path: Path) -> None:
+    # One body may have all that there is for bodies.
+    lines = f'kind = "http"\nbody_bytes_max = {256 * 1024**2}'
+    with LogServer(tmp_path, {"http": lines}) as server:
+        port = server.ports["http"]
+        slow = HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        others = [HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S) for _ in range(5)]
+        body = b'{"msg":"slow"}'
+        try:
+            slow.putrequest("POST", "/jsonlines")
+            slow.putheader("Content-Length", str(len(body)))
+            slow.endheaders(body[:5])
+            for other in others:
+                other.request("POST", "/jsonlines", b'{"msg":"other"}')
+            # Who holds no body is not held up.
+            assert ask(port, "GET", "/counts")[0] == 200
+            slow.send(body[5:])
+            assert {c.getresponse().status for c in (slow, *others)} == {200}
+        finally:
+            for connection in (slow, *others):
+                connection.close()
+        assert sorted(row.msg for row in server.rows()) == ["other"] * 5 + ["slow"]
+
+
 def test_what_was_answered_is_there_after_a_kill(tmp_path: Path) -> None:
     with LogServer(tmp_path, HTTP) as server:
         for number in range(20):

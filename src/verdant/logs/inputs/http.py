@@ -32,6 +32,7 @@ from verdant.logs.inputs.loki import read_loki_json, read_loki_protobuf
 from verdant.logs.inputs.otlp import read_otlp_json, read_otlp_protobuf
 from verdant.logs.inputs.protowire import bytes_field
 from verdant.logs.inputs.tokens import Grant, token_of
+from verdant.sync import Semaphore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +47,8 @@ __all__ = ["HttpInput"]
 
 # Above this a body is read in a native worker thread: the hub must not stand still.
 HUB_BYTES_MAX = 32 * 1024
+# All bodies that are read at once, unpacked: requests beyond it wait, unread, in their connections.
+BODIES_BYTES_MAX = 256 * 1024 * 1024
 # What a client that was told 503 should wait: a full disk is not freed sooner.
 RETRY_AFTER_S = "1"
 # What we say we are to Elasticsearch's clients, which ask before they send.
@@ -69,17 +72,22 @@ _PATHS = Map(
 )
 
 
+# Those that never hold a whole body.
+_PIECEMEAL = frozenset({"journal", "elastic", "counts"})
+
+
 class _Forbidden(Exception):
     """A line's app is none of the token's."""
 
 
 class HttpInput:
-    """The WSGI application. `tokens`: who may write; None lets everybody. It keeps nothing."""
+    """The WSGI application. `tokens`: who may write; None lets everybody."""
 
     def __init__(self, intake: Intake, config: InputConfig, tokens: Tokens | None = None) -> None:
         self._intake = intake
         self._config = config
         self._tokens = tokens
+        self._reading = Semaphore(max(1, BODIES_BYTES_MAX // config.body_bytes_max))
         self._answers: dict[str, Callable[..., Response]] = {
             "jsonlines": self._jsonlines,
             "loki": self._loki,
@@ -113,7 +121,10 @@ class HttpInput:
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
         try:
-            return self._answers[endpoint](request, grant, **arguments)
+            if endpoint in _PIECEMEAL:
+                return self._answers[endpoint](request, grant, **arguments)
+            with self._reading:
+                return self._answers[endpoint](request, grant, **arguments)
         except BodyTooLarge as exc:
             counts.oversized += 1
             return _fault(endpoint, request, 413, str(exc))

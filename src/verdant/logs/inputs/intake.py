@@ -13,6 +13,7 @@ Not here  what a record says (the parsers), who may send (tokens.py).
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from verdant.logs.codec import Status
 
 __all__ = ["Intake"]
+
+_log = logging.getLogger("verdant.logs")
 
 # Of one batch: a quarter of what a batch may have, so that a longest line more still fits.
 BATCH_BYTES_GOAL = BATCH_BYTES_MAX // 4
@@ -69,7 +72,8 @@ class Intake:
             self._gatherer.cancel()
             self._gatherer.join()
         self.tell()
-        self._flush()
+        if not self._flush():
+            _log.error("lines of %s are lost: the disk refuses them to the end", self._client)
 
     def store(self, records: Sequence[Record]) -> None:
         """Put all of `records` on disk. Parks until they are.
