@@ -89,18 +89,18 @@ class Readiness(Turns):
     __slots__ = (
         "__weakref__",
         "_raw",
-        "_read_events",
         "_read_more",
-        "_watch",
         "alternates",
         "closed",
         "hub",
         "interrupts",
         "observers",
+        "read_events",
         "receiving",
         "scheduled",
         "sending",
         "unfinished",
+        "watch",
     )
 
     name = "zmq readiness"
@@ -109,9 +109,9 @@ class Readiness(Turns):
 
     def __init__(self, address: int) -> None:
         self._raw = RawSocket(shadow=address)
-        self._read_events = int_option(address, _EVENTS)
+        self.read_events = int_option(address, _EVENTS)
         self._read_more = int_option(address, _RCVMORE)
-        self._watch: FdWatch | None = None
+        self.watch: FdWatch | None = None
         self.receiving = Side(_IN, int(zmq.RCVTIMEO), 0)
         # A send nearly always succeeds, so it never looks first.
         self.sending = Side(_OUT, int(zmq.SNDTIMEO), HITS_UNTIL_SURE)
@@ -159,6 +159,12 @@ class Readiness(Turns):
         me = current_thread()
         side.line.append(me)
         self.may_receive = self.may_send = False
+        return self.run_in_line(side, me, attempt, look_first)
+
+    def run_in_line(
+        self, side: Side, me: Parkable, attempt: Callable[[], T], look_first: bool = False
+    ) -> T:
+        """As `run`, for one who stands in the line already."""
         expired: TimedOut | None = None
         timer = None
         try:
@@ -194,7 +200,7 @@ class Readiness(Turns):
             if timer is not None:
                 timer.cancel()
                 withdraw(me, cast("TimedOut", expired))
-            self._leave(side, me)
+            self.leave(side, me)
 
     def _pause(self, side: Side, me: Parkable, looked: bool, claimed: bool) -> bool:
         """Before the next try: wait, unless EVENTS says go. Returns whether it says so."""
@@ -232,7 +238,7 @@ class Readiness(Turns):
         if self.closed:
             raise zmq.ZMQError(zmq.ENOTSOCK)
 
-    def _leave(self, side: Side, me: Parkable) -> None:
+    def leave(self, side: Side, me: Parkable) -> None:
         line = side.line
         if line[0] is me:
             line.popleft()
@@ -289,7 +295,7 @@ class Readiness(Turns):
 
     def _events_or_all(self) -> int:
         # -1, all bits, when the context is going: whoever waits shall try, and hear of it.
-        return _ALL if self.closed else self._read_events()
+        return _ALL if self.closed else self.read_events()
 
     def _tell(self, events: int) -> None:
         for side in (self.receiving, self.sending):
@@ -304,7 +310,7 @@ class Readiness(Turns):
 
     def _arm(self) -> None:
         # Each time anew: the hub takes a waiter off when it switches to it.
-        watch = self._watch
+        watch = self.watch
         if watch is None:
             watch = self._make_watch()
         before, me = watch.reader, cast("Parkable", self)
@@ -316,7 +322,7 @@ class Readiness(Turns):
             watch.more_readers.append(before)
 
     def _disarm(self) -> None:
-        watch = self._watch
+        watch = self.watch
         if watch is not None and watch.reader is cast("Parkable", self):
             watch.reader = watch.more_readers.popleft() if watch.more_readers else None
 
@@ -350,8 +356,8 @@ class Readiness(Turns):
 
     def _make_watch(self) -> FdWatch:
         self.hub = current_hub()
-        self._watch = watch_fd(cast("int", self._raw.get(_FD)), read_only=True)
-        return self._watch
+        self.watch = watch_fd(cast("int", self._raw.get(_FD)), read_only=True)
+        return self.watch
 
     # The end.
 
@@ -359,9 +365,9 @@ class Readiness(Turns):
         """Forget the descriptor. Call it before the socket closes. Does not park."""
         self.closed = True
         self.may_receive = self.may_send = False
-        if self._watch is not None:
+        if self.watch is not None:
             self._disarm()
-            self._watch.close()
+            self.watch.close()
 
     def wake_everybody(self) -> None:
         """After the socket closed: let all who wait find out. Does not park."""
@@ -379,8 +385,8 @@ class Readiness(Turns):
     def is_used_elsewhere(self) -> bool:
         """True when another native thread, which still has its hub, waits by this socket."""
         return (
-            self._watch is not None
-            and not self._watch.closed
+            self.watch is not None
+            and not self.watch.closed
             and self.ident not in (_FORKED, get_ident())
             and self.hub.wakeup.is_open
         )
@@ -389,12 +395,12 @@ class Readiness(Turns):
         """In a forked child: every further use raises `WrongProcess`. Does not park."""
         self.ident = _FORKED
         self.may_receive = self.may_send = False
-        if self._watch is not None:
+        if self.watch is not None:
             self._disarm()
-            self._watch.close()
+            self.watch.close()
 
     def __del__(self) -> None:
         # A shadow goes without being closed; its watch must go with it.
-        if self._watch is not None and not self._watch.closed:
+        if self.watch is not None and not self.watch.closed:
             self._disarm()
-            self._watch.close()
+            self.watch.close()

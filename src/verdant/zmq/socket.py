@@ -19,6 +19,7 @@ import zmq
 from zmq.backend import Socket as _Raw
 
 from verdant.core.originals import get_ident
+from verdant.zmq.alone import NOT_ALONE, receive_alone
 from verdant.zmq.calls import Calls
 from verdant.zmq.errors import WrongThread
 from verdant.zmq.sharing import readiness_of
@@ -60,6 +61,10 @@ class Socket(Calls, zmq.Socket[bytes]):  # type: ignore[misc] # one signature fo
     # Receiving.
 
     def _recv_slowly(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # noqa: ANN401 - bytes or Frame
+        if copy and not flags:
+            message = receive_alone(self._readiness, self)
+            if message is not NOT_ALONE:
+                return message
         return self._receive(lambda: _recv(self, _NOBLOCK, copy, track), flags)
 
     def _found_nothing(self) -> Any:  # noqa: ANN401 - bytes
