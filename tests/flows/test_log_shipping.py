@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LINES_MAX = 15_000
+
+
 class Shipping:
     """`verdant logs ship --follow` of `pattern` to `servers`."""
 
@@ -83,7 +86,8 @@ class Writers:
     def _write(self, path: Path, name: str) -> None:
         chance = random.Random(name)
         number = 0
-        while not self._stop.wait(0.02):
+        # Fewer, both together, than a query shows at once, however slow the machine is.
+        while number < LINES_MAX and not self._stop.wait(0.02):
             with path.open("a") as file:
                 for _ in range(chance.randrange(1, 30)):
                     line = f"{name} {number} {'x' * chance.randrange(100)}"

@@ -72,7 +72,9 @@ _records = st.builds(
 
 
 @given(records=st.lists(_records, min_size=1, max_size=20))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 def test_the_store_takes_whatever_a_record_says(store: Store, records: list[Record]) -> None:
     """One line that the store refused would have its whole batch refused, again and again."""
     intake = intake_of(store)
