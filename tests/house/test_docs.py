@@ -13,7 +13,7 @@ import pytest
 from verdant.balancer import BalancerConfig, FeedConfig, TokenConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
-from verdant.logs import LogServerConfig
+from verdant.logs import InputConfig, LogServerConfig
 
 if TYPE_CHECKING:
     import msgspec
@@ -55,6 +55,7 @@ def test_toml_blocks_are_configurations(block: str) -> None:
         ("## `[[balancer.tokens]]`", TokenConfig),
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
+        ("## `[[logs.server.input]]`", InputConfig),
     ],
 )
 def test_every_key_is_described_and_no_other(heading: str, kind: type[msgspec.Struct]) -> None:

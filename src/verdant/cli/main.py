@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -23,13 +23,14 @@ from verdant.cli.config import (
     load_config,
     load_mantrid,
 )
+from verdant.cli.following import follow_options, following
 from verdant.cli.keys import keys
 from verdant.cli.options import client_at, example, json_option, management_option
 from verdant.cli.output import CommandGroup, print_row
 from verdant.cli.peers import chosen_peers, peer_options
 from verdant.cli.rules import rules, show_statistics
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
-from verdant.errors import ConfigurationError, VerdantError
+from verdant.errors import ConfigurationError
 from verdant.logs import Reader
 
 __all__ = ["main"]
@@ -245,13 +246,15 @@ def tail(
         reader.close()
 
 
-@logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
-@click.argument("file", type=click.File("rb"), default="-")
+@logs.command(epilog=example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
+@follow_options
 @peer_options("collect")
 @_stack_options
+@_child_options
 def ship(
-    file: IO[bytes],
+    files: tuple[str, ...],
     app: str,
     servers: tuple[str, ...],
     server_keys: tuple[str, ...],
@@ -259,20 +262,20 @@ def ship(
     path: str | None,
     data_dir: str,
     port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
+    **how: Any,  # noqa: ANN401 - what follow_options says
 ) -> None:
-    """Send lines of FILE (- for standard input) and wait until they are stored."""
-    from verdant.cli.ship import ship_lines
+    """Send lines of FILEs (standard input without one) and wait until they are stored."""
+    from verdant.cli.ship import follow_files, ship_files
 
     named = (servers, server_keys, client_keys)
-    counts = ship_lines(
-        file, app, chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
-    )
-    if not counts.stored:
-        raise VerdantError(
-            f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running (`verdant up`), and does it take us with the key that we show?"
-        )
-    click.echo(f"{counts.lines} lines stored", err=True)
+    where = chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
+    wanted = following(files, app, data_dir, how, len(where.endpoints))
+    if wanted.follow:
+        follow_files(wanted, where, _readiness(parent_pid, ready_fd))
+    else:
+        click.echo(f"{ship_files(wanted, where)} lines stored", err=True)
 
 
 @logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))
