@@ -98,6 +98,13 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     held_per_host_max: _Count = 2_000
     # From a connection's first byte to its head's last: slower than ten seconds is an attack.
     head_timeout_s: _Seconds = 10.0
+    # Without any progress, either way, in the middle of a request or an answer: nginx's figure.
+    stalled_timeout_s: _Seconds = 60.0
+    # What a request's body brings per second of waiting, once stalled_timeout_s was waited in all:
+    # a modem is faster. Less is a client that holds a place in a backend for nothing.
+    body_bytes_per_s_min: Annotated[int, msgspec.Meta(ge=0)] = 100
+    # A body is never held here, but a backend may keep what it gets: a DVD, and no more.
+    body_bytes_max: Annotated[int, msgspec.Meta(ge=1)] = 4 * 1024**3
     # Between two requests of a connection. Browsers reuse within a minute or not at all.
     idle_timeout_s: _Seconds = 75.0
     # A backend nearby that has not accepted after this long is down or full.

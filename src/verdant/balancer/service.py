@@ -85,6 +85,9 @@ class BalancerService:
                 connections_max=config.connections_max,
                 idle_s_max=config.idle_timeout_s,
                 head_s_max=config.head_timeout_s,
+                stalled_s_max=config.stalled_timeout_s,
+                body_bytes_max=config.body_bytes_max,
+                body_bytes_per_s_min=config.body_bytes_per_s_min,
                 name="client connection",
             )
             for listeners, handler in handlers
