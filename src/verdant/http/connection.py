@@ -66,7 +66,8 @@ class ServerConnection(MessageReader):
     closing: no other request will be answered after this one. idle: between requests. lost: the
     client is gone, which is no fault of whoever answers it. taken_over: what answers the present
     request has written to the stream by itself. when_stopping: called, once, when the server begins
-    to stop; must not park. memory: for what a handler wants to keep from one request to the next.
+    to stop; must not park. body_fault: what was wrong with the present request's body. memory: for
+    what a handler wants to keep from one request to the next.
     """
 
     __slots__ = (
@@ -77,6 +78,7 @@ class ServerConnection(MessageReader):
         "_sending",
         "body_bytes_max",
         "body_bytes_per_s_min",
+        "body_fault",
         "bytes_received",
         "bytes_sent",
         "closing",
@@ -131,6 +133,7 @@ class ServerConnection(MessageReader):
         self.waiting_since = 0.0
         self.waiting_s_max = idle_s_max
         self._deadlines = deadlines
+        self.body_fault: BadRequest | None = None
         self._body_waited_s = 0.0
         self._head_bytes = 0
         self._continue_due = False
@@ -164,6 +167,7 @@ class ServerConnection(MessageReader):
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
             self._body_waited_s = 0.0
+            self.body_fault = None
             if self.body_bytes_max is not None:
                 self._check_body_size(request.content_length or 0, self.body_bytes_max)
             self._continue_due = request.expect_continue
@@ -189,6 +193,17 @@ class ServerConnection(MessageReader):
 
         Raises `BadRequest` (400, 408, 413) and `ConnectionLost`.
         """
+        if self.body_fault is not None:
+            # Nothing behind a bad chunk has a meaning; whoever asks again hears the same.
+            raise self.body_fault
+        try:
+            return self._read_piece()
+        except BadRequest as exc:
+            self.body_fault = exc
+            self.closing = True
+            raise
+
+    def _read_piece(self) -> bytes:
         if self._continue_due:
             self._continue_due = False
             if not self.buffer:
@@ -406,6 +421,8 @@ class ServerConnection(MessageReader):
         self.timed_out = True
         if self._sending:
             # A client that does not read.
+            if isinstance(self.stream, Stream):
+                self.stream.reset_at_close()
             self.stream.abort()
         else:
             self.stop_waiting()

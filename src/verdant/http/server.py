@@ -10,7 +10,7 @@ Not here  accepting (net/server.py).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verdant.core import GreenThread, spawn
 from verdant.http.connection import ServerConnection
@@ -97,8 +97,10 @@ class HttpServer:
     ) -> None:
         self._handler = handler
         self._deadlines = Deadlines()
-        self._body_limits = (body_bytes_max, body_bytes_per_s_min)
-        self._limits: dict[str, float] = {}
+        self._limits: dict[str, Any] = {
+            "body_bytes_max": body_bytes_max,
+            "body_bytes_per_s_min": body_bytes_per_s_min,
+        }
         if idle_s_max is not None:
             self._limits["idle_s_max"] = idle_s_max
         if head_s_max is not None:
@@ -149,7 +151,6 @@ class HttpServer:
 
     def _serve(self, stream: Stream) -> None:
         connection = ServerConnection(stream, self._deadlines, **self._limits)
-        connection.body_bytes_max, connection.body_bytes_per_s_min = self._body_limits
         connection.closing = self._server.stopping
         self._connections.add(connection)
         self._deadlines.add(connection)
