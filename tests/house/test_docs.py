@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verdant.balancer import BalancerConfig, WakeConfig
+from verdant.balancer import BalancerConfig, TlsConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
 from verdant.logs import LogServerConfig
@@ -51,6 +51,7 @@ def test_toml_blocks_are_configurations(block: str) -> None:
     [
         ("## `[balancer]`", BalancerConfig),
         ("## `[balancer.wake]`", WakeConfig),
+        ("## `[balancer.tls]`", TlsConfig),
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
     ],

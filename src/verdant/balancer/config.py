@@ -22,7 +22,7 @@ import msgspec
 from verdant.address import BadAddress, TcpAddress, parse_address
 from verdant.zmq.endpoints import is_exposed
 
-__all__ = ["BalancerConfig", "WakeConfig"]
+__all__ = ["BalancerConfig", "TlsConfig", "WakeConfig"]
 
 # More listeners than any machine has networks.
 LISTENERS_COUNT_MAX = 64
@@ -77,6 +77,39 @@ class WakeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("command: its first word must be the program to run")
 
 
+class TlsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where clients connect by TLS, and with which certificates (`[balancer.tls]`)."""
+
+    bind: _Addresses = []
+    # NAME.pem and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem, looked at as they change.
+    directory: _Text | None = None
+    # The name whose certificate those get that ask for an unknown name or none; None refuses them.
+    default: _Text | None = None
+    # Authorities (PEM) one of which must have signed each client's own certificate.
+    client_ca: _Text | None = None
+    # Plain listeners answer 308 to the same place under https, for hosts that have a rule.
+    redirect: bool = False
+    # The port of `redirect`, as clients see it.
+    redirect_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 443
+    # Two round trips and some ten milliseconds of work; slower ones are attacks.
+    handshake_timeout_s: _Seconds = 10.0
+    # Contexts in memory, some 30 KiB each: the busy names of one front door.
+    certificates_max: _Count = 4096
+
+    def __post_init__(self) -> None:
+        """Refuses listeners without certificates, and names that are none."""
+        for address in self.bind:
+            _check_address("bind", address)
+        if self.bind and self.directory is None:
+            raise ValueError(
+                "directory: TLS needs certificates; name the directory that has NAME.pem files"
+            )
+        if self.redirect and not self.bind:
+            raise ValueError("redirect: nobody listens for https here; write bind too")
+        if self.default is not None and "/" in self.default:
+            raise ValueError(f"default: {self.default!r} is a host's name, not a file's")
+
+
 class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The balancer's settings (`[balancer]`)."""
 
@@ -115,19 +148,23 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # requests run longer, allow more; systemd kills after 90 s by default.
     drain_timeout_s: _Seconds = 3.0
     wake: WakeConfig = WakeConfig()
+    tls: TlsConfig = TlsConfig()
 
     def __post_init__(self) -> None:
         """Refuses addresses that are none, and bounds that contradict each other."""
         for name, addresses in (("bind", self.bind), ("bind_internal", self.bind_internal)):
             for address in addresses:
                 _check_address(name, address)
-        if not self.bind and not self.bind_internal:
+        if not self.bind and not self.bind_internal and not self.tls.bind:
             raise ValueError('bind: nothing to listen on; write bind = ["127.0.0.1:8000"]')
         both = {*self.bind} & {*self.bind_internal}
         if both:
             raise ValueError(
                 f"bind_internal: {min(both)!r} is in bind too; a listener is external or internal"
             )
+        both = {*self.tls.bind} & {*self.bind, *self.bind_internal}
+        if both:
+            raise ValueError(f"tls: {min(both)!r} is in bind too; a listener speaks TLS or not")
         _check_address("management", self.management)
         if self.held_per_host_max > self.held_requests_max:
             raise ValueError(

@@ -50,8 +50,8 @@ IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"
 
 # The same for every request of a connection; a thousand clients are more than are active at once.
 @lru_cache(maxsize=1024)
-def _external_fields(peer_host: str) -> bytes:
-    return external_fields(client_address(peer_host))
+def _external_fields(peer_host: str, protocol: bytes) -> bytes:
+    return external_fields(client_address(peer_host), protocol)
 
 
 def _without_claims(head: bytes) -> bytes:
@@ -140,7 +140,7 @@ def _head(exchange: Exchange) -> bytes:
     """The request's head as its backend gets it."""
     request = exchange.request
     if not exchange.internal:
-        fields = _external_fields(exchange.peer_host)
+        fields = _external_fields(exchange.peer_host, exchange.protocol)
         if request.plain:
             return b"%b%b\r\n\r\n" % (request.head, fields)
         without = _without_claims if request.forwarded else None
