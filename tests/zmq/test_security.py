@@ -12,6 +12,7 @@ import pytest
 import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zmq_contexts import Keeping
 
 from verdant import Timeout, sleep
 from verdant.errors import ConfigurationError
@@ -36,15 +37,8 @@ from verdant.zmq.security import (
 from verdant.zmq.zap import Decision, Policy, ZapRequest, decide, parse_networks, parse_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    made = Context()
-    yield made
-    made.destroy(linger=0)
 
 
 def eventually(claim: Callable[[], object]) -> None:
@@ -71,7 +65,7 @@ def test_the_right_key_gets_in_and_strangers_are_counted(context: Context, tmp_p
     gate = secure_server(pull, server, allow=tmp_path, name="the test's port")
     endpoint = listening(pull)
     # Contexts of their own, as other processes have.
-    strangers = Context()
+    strangers = Keeping()
     try:
         push = strangers.socket(PUSH)
         secure_client(push, server.public, new_keys())
@@ -170,7 +164,7 @@ def test_any_key_means_encrypted_and_unknown(context: Context) -> None:
 
 def test_there_is_one_guard_per_context_and_no_second_of_another_make(context: Context) -> None:
     assert guard_of(context) is guard_of(context)
-    other = Context()
+    other = Keeping()
     try:
         foreign = other.socket(zmq.REP)
         foreign.bind("inproc://zeromq.zap.01")

@@ -45,10 +45,11 @@ class FdWatch(WatchLoops):
     after EAGAIN they set `readable` to False and wait.
     """
 
-    __slots__ = ()
+    __slots__ = ("read_only",)
 
-    def __init__(self, hub: Hub, fd: int) -> None:
+    def __init__(self, hub: Hub, fd: int, read_only: bool = False) -> None:
         self.hub = hub
+        self.read_only = read_only
         self.fd = fd
         # Its generation: the hub's poll after which it was made.
         self.born = hub.turns
@@ -242,21 +243,23 @@ class FdWatch(WatchLoops):
         return OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
-def watch_fd(fd: int) -> FdWatch:
+def watch_fd(fd: int, *, read_only: bool = False) -> FdWatch:
     """Register `fd` with this thread's hub, once and for both directions.
 
-    `fd` must be non-blocking and stay open until `close()` of the watch. Raises OSError as epoll
-    does (EPERM for regular files: those never block, read them in a worker). Does not park.
+    `fd` must be non-blocking and stay open until `close()` of the watch. `read_only`: nobody will
+    wait to write. An eventfd needs it: each read makes it writable anew, which is an event more.
+    Raises OSError as epoll does (EPERM for regular files: those never block, read them in a
+    worker). Does not park.
     """
     hub = current_hub()
     stale = hub.watches.get(fd)
     if stale is not None:
         # Its descriptor was closed behind our back and the number came round again.
         stale.close()
-    watch = FdWatch(hub, fd)
+    watch = FdWatch(hub, fd, read_only)
     hub.watches[fd] = watch
     try:
-        hub.poller.register(fd)
+        hub.poller.register(fd, read_only)
     except BaseException:
         del hub.watches[fd]
         raise

@@ -1,13 +1,41 @@
-"""Errors of the ZeroMQ room's keys and patterns.
+"""Errors of the room: sockets used where they cannot work, keys, frames, and patterns.
 
-Place     zmq.
+Place     zmq. What a call on a socket may raise is pyzmq's own `ZMQError` and its kinds; what a
+          service or a client may raise stands in service_errors.py.
 """
 
 from __future__ import annotations
 
 from verdant.errors import VerdantError
 
-__all__ = ["BadFrames", "BadKeyFile", "PeerSilent", "StreamBroken"]
+__all__ = [
+    "BadFrames",
+    "BadKeyFile",
+    "PeerSilent",
+    "StreamBroken",
+    "WrongProcess",
+    "WrongThread",
+]
+
+
+class WrongThread(VerdantError):
+    """Raised when a socket is used in another native thread than the one that used it first.
+
+    The caller's fault: ZeroMQ's sockets are not thread safe. Make one in that thread, and join
+    them over inproc.
+    """
+
+    code = "zmq-wrong-thread"
+
+
+class WrongProcess(VerdantError):
+    """Raised when a forked child uses a context or a socket that its parent made.
+
+    The caller's fault: libzmq's own threads stayed in the parent, so nothing would ever come or
+    go. Make a context and its sockets in the child.
+    """
+
+    code = "zmq-wrong-process"
 
 
 class BadFrames(VerdantError):
