@@ -61,7 +61,10 @@ def balancer(directory: Path, settings: str = "") -> Iterator[Balancer]:
         f'[balancer]\nbind = ["127.0.0.1:{public}"]\nmanagement = "127.0.0.1:{management}"\n'
         f'state_dir = "{directory}/state"\n{settings}'
     )
-    process = subprocess.Popen([VERDANT, "balancer", "-c", str(path)], stdout=subprocess.DEVNULL)
+    with (directory / "screen.txt").open("wb") as screen:
+        process = subprocess.Popen(
+            [VERDANT, "balancer", "-c", str(path)], stdout=screen, stderr=subprocess.STDOUT
+        )
     try:
         made = Balancer(public, management, process)
         eventually(made.is_ready)
@@ -254,4 +257,5 @@ async def all_clients(stack: Balancer) -> list[str]:
 def test_a_backend_sees_what_is_a_request_and_nothing_else(tmp_path: Path) -> None:
     with balancer(tmp_path) as stack:
         wrong = asyncio.run(all_clients(stack))
+    assert "Traceback" not in (tmp_path / "screen.txt").read_text()
     assert not wrong, "\n".join(wrong)

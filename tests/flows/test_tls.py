@@ -33,6 +33,7 @@ class Front:
     port: int
     directory: Path
     ca: Path
+    screen: Path
 
     def put(self, name: str) -> bytes:
         """A fresh certificate for `name`, in place of any other; returns it (DER)."""
@@ -100,7 +101,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     serving.start()
     try:
         with balancer(directory, settings) as made:
-            found = Front(made, port, certificates, ca)
+            found = Front(made, port, certificates, ca, directory / "screen.txt")
             rule = ["proxy", {"backends": [backend.server_address]}, True]
             for host in ("one.test", "two.test"):
                 assert made.manage("PUT", f"/hostname/{host}/", rule) == 200
@@ -155,8 +156,22 @@ def test_a_file_that_does_not_fit_stops_nobody(front: Front) -> None:
     (front.directory / "bad.test.pem").write_bytes(b"hello")
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
         front.connect("bad.test")
+    assert f"{front.directory}/bad.test.pem: there is no certificate" in front.screen.read_text()
     with front.connect("two.test") as client:
         front.get(client, "two.test")
+
+
+def test_a_name_that_is_no_ascii_is_refused_in_silence(front: Front) -> None:
+    sent, hello = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = front.context().wrap_bio(sent, hello, server_hostname="oneXtest")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    with socket.create_connection(("127.0.0.1", front.port), PATIENCE_S) as stream:
+        stream.sendall(hello.read().replace(b"oneXtest", b"one\xfftest"))
+        # An alert, and the end.
+        assert stream.recv(4096)[:1] == b"\x15"
+        assert stream.recv(4096) == b""
+    assert "Traceback" not in front.screen.read_text()
 
 
 def test_sessions_are_resumed(front: Front) -> None:
