@@ -9,7 +9,7 @@ from bytes that somebody hid. `case.test` stands for a host that has a rule of i
 `ends`     the connection ends before AFTER is read
 `broken`   the fault is in the body: the backend may have seen a head, never a whole request
 `eof`      the client finishes sending behind its bytes; there is no AFTER
-`absent`   names that no request at the backend has
+`absent`   names that no request at the backend has; "trailer x" for x among its trailers
 `body`     the body that the first request at the backend has
 """
 
@@ -435,16 +435,22 @@ for title, chunks in {
 }.items():
     broken(f"chunk: {title}", chunks, CHUNK)
 for title, lines in {
-    "length": b"Content-Length: 5\r\n",
-    "coding": b"Transfer-Encoding: chunked\r\n",
     "host": b"Host: other.test\r\n",
-    "connection": b"Connection: close\r\n",
     "claim": b"X-Forwarded-For: 1.2.3.4\r\n",
     "claim with underscores": b"X_Forwarded_For: 1.2.3.4\r\n",
-    "length with an underscore": b"Content_Length: 5\r\n",
 }.items():
-    broken(f"trailer: {title}", b"5\r\nhello\r\n0\r\n" + lines + b"\r\n", TRAILER)
+    taken(
+        f"trailer: {title}",
+        chunked(b"5\r\nhello\r\n0\r\n" + lines + b"\r\n"),
+        TRAILER,
+        body=b"hello",
+        absent=(b"trailer " + lines.partition(b":")[0].lower(),),
+    )
 for title, lines in {
+    "length": b"Content-Length: 5\r\n",
+    "coding": b"Transfer-Encoding: chunked\r\n",
+    "connection": b"Connection: close\r\n",
+    "length with an underscore": b"Content_Length: 5\r\n",
     "fold": b"X-T: a\r\n b\r\n",
     "no colon": b"X-T\r\n",
     "blank before colon": b"X-T : 1\r\n",

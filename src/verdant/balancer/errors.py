@@ -12,6 +12,7 @@ from verdant.errors import VerdantError
 __all__ = [
     "BadCertificate",
     "BadRule",
+    "Overloaded",
     "StateDamaged",
     "StateError",
     "StateInUse",
@@ -40,6 +41,15 @@ class BadCertificate(VerdantError):
     """
 
     code = "balancer-bad-certificate"
+
+
+class Overloaded(VerdantError):
+    """Raised when a rule's limit leaves no room for one more request. The clients' fault.
+
+    The client gets 503 with Retry-After; allow more by `connections_max`, `queue_max`, `queue_s`.
+    """
+
+    code = "balancer-overloaded"
 
 
 class StateError(VerdantError):

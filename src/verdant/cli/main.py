@@ -15,7 +15,7 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from verdant.balancer import BadRule, BalancerClient, parse_rule
+from verdant.balancer import BalancerClient
 from verdant.cli.config import (
     DATA_DIR_DEFAULT,
     PORT_BASE_DEFAULT,
@@ -24,23 +24,18 @@ from verdant.cli.config import (
     load_config,
 )
 from verdant.cli.keys import keys
+from verdant.cli.options import example, json_option, management_option
 from verdant.cli.output import CommandGroup, print_json, print_row, print_table
 from verdant.cli.peers import chosen_peers, peer_options
+from verdant.cli.rules import rules
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
 from verdant.logs import Reader
 
 __all__ = ["main"]
 
-MANAGEMENT_DEFAULT = f"127.0.0.1:{PORT_BASE_DEFAULT + 42}"
-
 # click decorates functions of any signature and gives them back as they are, to a type checker.
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _example(text: str) -> str:
-    # "\b" keeps click from filling the lines into one paragraph.
-    return "\b\nExample:\n  " + text
 
 
 def _stack_options(command: _Command) -> _Command:
@@ -92,7 +87,7 @@ def main() -> None:
     """Verdant: a balancer that holds requests, and logs that are not lost."""
 
 
-@main.command(epilog=_example("verdant up -c /etc/verdant.toml"))
+@main.command(epilog=example("verdant up -c /etc/verdant.toml"))
 @_stack_options
 def up(path: str | None, data_dir: str, port_base: int) -> None:
     """Run the balancer and the log servers until Ctrl-C.
@@ -109,7 +104,7 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
         run_stack(config, ["-c", path], None)
 
 
-@main.command(epilog=_example("verdant balancer -c /etc/verdant.toml"))
+@main.command(epilog=example("verdant balancer -c /etc/verdant.toml"))
 @_stack_options
 @_child_options
 def balancer(
@@ -134,7 +129,7 @@ def sample_site(port: int, parent_pid: int | None, ready_fd: int | None) -> None
 
 
 @main.command(
-    epilog=_example("verdant run crawler.py --depth 2"),
+    epilog=example("verdant run crawler.py --depth 2"),
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, readable=True))
@@ -151,98 +146,13 @@ def run(script: str, arguments: tuple[str, ...]) -> None:
 
 # Rules and statistics.
 
-_management = click.option(
-    "--management",
-    metavar="ADDRESS",
-    default=MANAGEMENT_DEFAULT,
-    show_default=True,
-    envvar="VERDANT_MANAGEMENT",
-    help="The balancer's management address.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+main.add_command(rules)
 
 
-@main.group()
-def rules() -> None:
-    """Show and change the balancer's rules."""
-
-
-@rules.command("list", epilog=_example("verdant rules list --json"))
-@_management
-@_json
-def list_rules(management: str, as_json: bool) -> None:
-    """List all rules."""
-    found = BalancerClient(management).rules()
-    if as_json:
-        print_json(found)
-        return
-    rows = []
-    for host, (action, arguments, subdomains) in sorted(found.items()):
-        main_argument = _main_argument(arguments) if isinstance(arguments, dict) else ""
-        shown = f"{action}<{main_argument}>" if main_argument else str(action)
-        rows.append((host, shown, "true" if subdomains else "false"))
-    print_table(("HOST", "ACTION", "SUBDOMS"), rows)
-
-
-def _main_argument(arguments: dict[str, object]) -> str:
-    for name in ("backends", "code", "redirect_to", "type"):
-        value = arguments.get(name)
-        if isinstance(value, list):
-            return ",".join(f"{host}:{port}" for host, port in value)
-        if value is not None:
-            return str(value)
-    return ""
-
-
-@rules.command(
-    "set", epilog=_example("verdant rules set www.example.com proxy false backends=127.0.0.1:9000")
-)
-@click.argument("host")
-@click.argument("action")
-@click.argument("subdomains", type=click.Choice(["true", "false"]))
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
-@_management
-@_json
-def set_rule(
-    host: str,
-    action: str,
-    subdomains: str,
-    arguments: tuple[str, ...],
-    management: str,
-    as_json: bool,
-) -> None:
-    """Give HOST a rule; in force and durable when the command returns."""
-    values: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals:
-            raise click.UsageError(f"{argument!r} is not NAME=VALUE")
-        values[name] = value
-    rule: list[object] = [action, values, subdomains == "true"]
-    try:
-        parse_rule(rule)
-    except BadRule as exc:
-        raise click.UsageError(str(exc)) from exc
-    BalancerClient(management).set_rule(host, rule)
-    if as_json:
-        print_json({"ok": True})
-
-
-@rules.command("delete", epilog=_example("verdant rules delete www.example.com"))
-@click.argument("host")
-@_management
-@_json
-def delete_rule(host: str, management: str, as_json: bool) -> None:
-    """Take HOST's rule away."""
-    BalancerClient(management).delete_rule(host)
-    if as_json:
-        print_json({"ok": True})
-
-
-@main.command(epilog=_example("verdant stats www.example.com"))
+@main.command(epilog=example("verdant stats www.example.com"))
 @click.argument("host", required=False)
-@_management
-@_json
+@management_option
+@json_option
 def stats(host: str | None, management: str, as_json: bool) -> None:
     """Show what each host's requests came to."""
     found = BalancerClient(management).statistics()
@@ -266,13 +176,13 @@ def logs() -> None:
     """Ask the log servers, follow them, send to them."""
 
 
-@logs.command(epilog=_example("verdant logs query 'app=balancer status>=500 since=1h'"))
+@logs.command(epilog=example("verdant logs query 'app=balancer status>=500 since=1h'"))
 @click.argument("terms", nargs=-1, metavar="[QUERY]...")
 @click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
 @click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
 @peer_options("query")
 @_stack_options
-@_json
+@json_option
 def query(
     terms: tuple[str, ...],
     limit: int,
@@ -301,13 +211,13 @@ def query(
         sys.exit(1)
 
 
-@logs.command(epilog=_example("verdant logs tail app=web 'level>=error'"))
+@logs.command(epilog=example("verdant logs tail app=web 'level>=error'"))
 @click.argument("terms", nargs=-1, metavar="[QUERY]...")
 @click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
               help="Lines to begin with.")  # fmt: skip
 @peer_options("query")
 @_stack_options
-@_json
+@json_option
 def tail(
     terms: tuple[str, ...],
     last: int,
@@ -333,7 +243,7 @@ def tail(
         reader.close()
 
 
-@logs.command(epilog=_example("dmesg | verdant logs ship --app kernel"))
+@logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
 @peer_options("collect")
@@ -363,7 +273,7 @@ def ship(
     click.echo(f"{counts.lines} lines stored", err=True)
 
 
-@logs.command("serve", epilog=_example("verdant logs serve one -c /etc/verdant.toml"))
+@logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))
 @click.argument("name")
 @_stack_options
 @_child_options

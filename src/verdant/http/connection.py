@@ -65,9 +65,10 @@ class ServerConnection(MessageReader):
 
     closing: no other request will be answered after this one. idle: between requests. lost: the
     client is gone, which is no fault of whoever answers it. taken_over: what answers the present
-    request has written to the stream by itself. when_stopping: called, once, when the server begins
-    to stop; must not park. body_fault: what was wrong with the present request's body. memory: for
-    what a handler wants to keep from one request to the next.
+    request has written to the stream by itself. continue_elsewhere: somebody else answers the
+    client's `Expect: 100-continue`. when_stopping: called, once, when the server begins to stop;
+    must not park. body_fault: what was wrong with the present request's body. memory: for what a
+    handler wants to keep from one request to the next.
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class ServerConnection(MessageReader):
         "bytes_received",
         "bytes_sent",
         "closing",
+        "continue_elsewhere",
         "head_s_max",
         "idle",
         "idle_s_max",
@@ -97,7 +99,7 @@ class ServerConnection(MessageReader):
         "when_stopping",
     )
 
-    _skips_empty_line = True
+    _serves = True
 
     # body_bytes_max: of a request; more is refused with 413. body_bytes_per_s_min: how much a body
     # must bring, on the average, beyond the first `stalled_s_max` seconds of waiting; 0 is any.
@@ -115,6 +117,7 @@ class ServerConnection(MessageReader):
         super().__init__(stream)
         self.request: Request | None = None
         self.closing = False
+        self.continue_elsewhere = False
         self.idle = False
         self.lost = False
         self.taken_over = False
@@ -171,6 +174,7 @@ class ServerConnection(MessageReader):
             if self.body_bytes_max is not None:
                 self._check_body_size(request.content_length or 0, self.body_bytes_max)
             self._continue_due = request.expect_continue
+            self.continue_elsewhere = False
         else:
             self._continue_due = False
         if not request.keep_alive:
@@ -204,7 +208,7 @@ class ServerConnection(MessageReader):
             raise
 
     def _read_piece(self) -> bytes:
-        if self._continue_due:
+        if self._continue_due and not self.continue_elsewhere:
             self._continue_due = False
             if not self.buffer:
                 self.stream.sendall(CONTINUE)
@@ -222,6 +226,8 @@ class ServerConnection(MessageReader):
         if deadlines is not None and self.waiting_since:
             self._body_waited_s += deadlines.now - self.waiting_since
         self.waiting_since = 0.0
+        # The client sends, so it heard that it may, or does not care.
+        self._continue_due = False
         self.bytes_received += len(piece)
         if self.body_bytes_max is not None:
             self._check_body_size(self.bytes_received - self._head_bytes, self.body_bytes_max)

@@ -444,8 +444,10 @@ _match_chunk_line = re.compile(
     + rb'|"[\t !#-\[\]-~\x80-\xff]*+"))?+)*+'
 ).fullmatch
 _is_trailer_line = re.compile(_TOKEN + rb":" + _TEXT).fullmatch
-# RFC 9110 section 6.5.1: what frames, routes or vouches for a message must stand in its head.
-_is_of_a_head = re.compile(rb"(?:" + _MARKED + rb"):").match
+# RFC 9110 section 6.5.1 forbids these in trailers, and llhttp and h11 read on by them.
+_is_framing = re.compile(
+    rb"(?:content[-_]length|transfer[-_]encoding|connection|upgrade):", re.IGNORECASE
+).match
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
@@ -457,27 +459,36 @@ def _bad_chunk_in_request(reason: str) -> HttpError:
 class ChunkedDecoder:
     """Takes the bytes of a chunked body as they come, gives its data back (RFC 9112 section 7.1).
 
-    Chunk extensions and trailers are checked, bounded and dropped. `fault` makes the error: of a
-    request's sender by default. `finished` is True after the last chunk and its trailers.
+    Chunk extensions and trailers are checked and bounded; extensions are dropped, trailers kept in
+    `trailers`, as lines each opened by CR LF. `fault` makes the error: of a request's sender by
+    default. `finished` is True after the last chunk and its trailers. `framing_trailers`:
+    those that would frame the message are let pass, for the caller to drop.
     """
 
     __slots__ = (
         "_extension_bytes",
         "_fault",
+        "_framing_trailers",
         "_left",
         "_pending",
         "_state",
-        "_trailer_bytes",
         "finished",
+        "trailers",
     )
 
-    def __init__(self, fault: Callable[[str], HttpError] = _bad_chunk_in_request) -> None:
+    def __init__(
+        self,
+        fault: Callable[[str], HttpError] = _bad_chunk_in_request,
+        *,
+        framing_trailers: bool = False,
+    ) -> None:
         self.finished = False
+        self._framing_trailers = framing_trailers
         self._fault = fault
         self._pending = b""
         self._left = 0
         self._state = _SIZE
-        self._trailer_bytes = 0
+        self.trailers = b""
         self._extension_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -542,10 +553,10 @@ class ChunkedDecoder:
         if not line:
             self.finished = True
             return
-        self._trailer_bytes += len(line)
-        if self._trailer_bytes > TRAILER_BYTES_MAX:
+        if len(self.trailers) + len(line) > TRAILER_BYTES_MAX:
             raise self._fault(f"The trailers are over {TRAILER_BYTES_MAX} bytes.")
         if _is_trailer_line(line) is None:
             raise self._fault("A trailer is not a header field.")
-        if _is_of_a_head(line):
-            raise self._fault("A trailer has a field that belongs into the head.")
+        if not self._framing_trailers and _is_framing(line):
+            raise self._fault("A trailer has a field that frames the message.")
+        self.trailers += b"\r\n" + line
