@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verdant.balancer import BalancerConfig, FeedConfig, TokenConfig, WakeConfig
+from verdant.balancer import BalancerConfig, FeedConfig, TlsConfig, TokenConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
 from verdant.logs import InputConfig, LogServerConfig
@@ -53,6 +53,7 @@ def test_toml_blocks_are_configurations(block: str) -> None:
         ("## `[balancer.wake]`", WakeConfig),
         ("## `[balancer.feed]`", FeedConfig),
         ("## `[[balancer.tokens]]`", TokenConfig),
+        ("## `[balancer.tls]`", TlsConfig),
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
         ("## `[[logs.server.input]]`", InputConfig),

@@ -1,9 +1,17 @@
 """The balancer: reprogrammed while it runs, holds what must wait."""
 
 from verdant.balancer.access_log import AccessRecord, AccessSink
+from verdant.balancer.certificates import Certificates, CertificateState
 from verdant.balancer.client import BalancerClient, BalancerUnreachable, ManagementRefused
-from verdant.balancer.config import BalancerConfig, FeedConfig, TokenConfig, WakeConfig
+from verdant.balancer.config import (
+    BalancerConfig,
+    FeedConfig,
+    TlsConfig,
+    TokenConfig,
+    WakeConfig,
+)
 from verdant.balancer.errors import (
+    BadCertificate,
     BadRule,
     Conflict,
     StateDamaged,
@@ -20,11 +28,14 @@ __all__ = [
     "NOTICE",
     "AccessRecord",
     "AccessSink",
+    "BadCertificate",
     "BadRule",
     "BalancerClient",
     "BalancerConfig",
     "BalancerService",
     "BalancerUnreachable",
+    "CertificateState",
+    "Certificates",
     "Conflict",
     "FeedConfig",
     "ManagementRefused",
@@ -34,6 +45,7 @@ __all__ = [
     "StateError",
     "StateInUse",
     "StateUnwritable",
+    "TlsConfig",
     "TokenConfig",
     "WakeConfig",
     "import_state",

@@ -23,7 +23,7 @@ import msgspec
 from verdant.address import BadAddress, TcpAddress, UnixAddress, parse_address
 from verdant.zmq.endpoints import is_exposed
 
-__all__ = ["BalancerConfig", "FeedConfig", "TokenConfig", "WakeConfig"]
+__all__ = ["BalancerConfig", "FeedConfig", "TlsConfig", "TokenConfig", "WakeConfig"]
 
 # Each is compared with what a request shows.
 TOKENS_COUNT_MAX = 100
@@ -124,6 +124,39 @@ class TokenConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("sha256: it is 64 hexadecimal digits, as sha256sum prints them")
 
 
+class TlsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where clients connect by TLS, and with which certificates (`[balancer.tls]`)."""
+
+    bind: _Addresses = []
+    # NAME.pem and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem, looked at as they change.
+    directory: _Text | None = None
+    # The name whose certificate those get that ask for an unknown name or none; None refuses them.
+    default: _Text | None = None
+    # Authorities (PEM) one of which must have signed each client's own certificate.
+    client_ca: _Text | None = None
+    # Plain listeners answer 308 to the same place under https, for hosts that have a rule.
+    redirect: bool = False
+    # The port of `redirect`, as clients see it.
+    redirect_port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 443
+    # Two round trips and some ten milliseconds of work; slower ones are attacks.
+    handshake_timeout_s: _Seconds = 10.0
+    # Contexts in memory, some 30 KiB each: the busy names of one front door.
+    certificates_max: _Count = 4096
+
+    def __post_init__(self) -> None:
+        """Refuses listeners without certificates, and names that are none."""
+        for address in self.bind:
+            _check_address("bind", address)
+        if self.bind and self.directory is None:
+            raise ValueError(
+                "directory: TLS needs certificates; name the directory that has NAME.pem files"
+            )
+        if self.redirect and not self.bind:
+            raise ValueError("redirect: nobody listens for https here; write bind too")
+        if self.default is not None and "/" in self.default:
+            raise ValueError(f"default: {self.default!r} is a host's name, not a file's")
+
+
 class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The balancer's settings (`[balancer]`)."""
 
@@ -149,6 +182,13 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     held_per_host_max: _Count = 2_000
     # From a connection's first byte to its head's last: slower than ten seconds is an attack.
     head_timeout_s: _Seconds = 10.0
+    # Without any progress, either way, in the middle of a request or an answer: nginx's figure.
+    stalled_timeout_s: _Seconds = 60.0
+    # What a request's body brings per second of waiting, once stalled_timeout_s was waited in all:
+    # a modem is faster. Less is a client that holds a place in a backend for nothing.
+    body_bytes_per_s_min: Annotated[int, msgspec.Meta(ge=0)] = 100
+    # A body is never held here, but a backend may keep what it gets: a DVD, and no more.
+    body_bytes_max: Annotated[int, msgspec.Meta(ge=1)] = 4 * 1024**3
     # Between two requests of a connection. Browsers reuse within a minute or not at all.
     idle_timeout_s: _Seconds = 75.0
     # A backend nearby that has not accepted after this long is down or full.
@@ -169,13 +209,14 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     metrics_hosts_max: Annotated[int, msgspec.Meta(ge=0, le=METRICS_HOSTS_MAX)] = 1000
     wake: WakeConfig = WakeConfig()
     feed: FeedConfig = FeedConfig()
+    tls: TlsConfig = TlsConfig()
 
     def __post_init__(self) -> None:
         """Refuses addresses that are none, and bounds that contradict each other."""
         for name, addresses in (("bind", self.bind), ("bind_internal", self.bind_internal)):
             for address in addresses:
                 _check_address(name, address)
-        if not self.bind and not self.bind_internal:
+        if not self.bind and not self.bind_internal and not self.tls.bind:
             raise ValueError('bind: nothing to listen on; write bind = ["127.0.0.1:8000"]')
         both = {*self.bind} & {*self.bind_internal}
         if both:
@@ -185,6 +226,9 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         self._check_management()
         if self.group is not None and self.user is None:
             raise ValueError("group: it goes with `user`; name that too")
+        both = {*self.tls.bind} & {*self.bind, *self.bind_internal}
+        if both:
+            raise ValueError(f"tls: {min(both)!r} is in bind too; a listener speaks TLS or not")
         if self.held_per_host_max > self.held_requests_max:
             raise ValueError(
                 f"held_per_host_max: {self.held_per_host_max} for one host is more than "

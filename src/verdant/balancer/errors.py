@@ -10,6 +10,7 @@ from __future__ import annotations
 from verdant.errors import VerdantError
 
 __all__ = [
+    "BadCertificate",
     "BadRule",
     "Conflict",
     "Overloaded",
@@ -32,6 +33,15 @@ class BadRule(VerdantError):
     def __init__(self, fault: str, sentence: str) -> None:
         super().__init__(sentence)
         self.fault = fault
+
+
+class BadCertificate(VerdantError):
+    """Raised for certificate files that do not fit. The operator's fault, or the caller's.
+
+    What was served before is served still; the text names the file and the remedy.
+    """
+
+    code = "balancer-bad-certificate"
 
 
 class Overloaded(VerdantError):

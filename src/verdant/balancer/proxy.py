@@ -45,8 +45,8 @@ GATEWAY_TIMEOUT = 504
 
 # The same for every request of a connection; a thousand clients are more than are active at once.
 @lru_cache(maxsize=1024)
-def _external_fields(peer_host: str) -> bytes:
-    return external_fields(client_address(peer_host))
+def _external_fields(peer_host: str, protocol: bytes) -> bytes:
+    return external_fields(client_address(peer_host), protocol)
 
 
 def _without_claims(head: bytes) -> bytes:
@@ -157,7 +157,7 @@ def _head(exchange: Exchange, fleet: Fleet, extra: bytes) -> bytes:
     if fleet.rewriting is not None:
         return fleet.rewriting.request_head(exchange, extra)
     if not exchange.internal:
-        fields = _external_fields(exchange.peer_host)
+        fields = _external_fields(exchange.peer_host, exchange.protocol)
         if request.plain:
             return b"%b%b\r\n\r\n" % (request.head, fields)
         without = _without_claims if request.forwarded else None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verdant.balancer.api import Access, ChangePublisher, ManagementApi
+from verdant.balancer.certificates import Certificates
 from verdant.balancer.exchange import House
 from verdant.balancer.fleets import Fleets
 from verdant.balancer.holding import Holding
@@ -27,8 +28,11 @@ from verdant.net import bound_address, listen
 from verdant.wsgi import wsgi_handler
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from verdant.address import TcpAddress, UnixAddress
     from verdant.balancer.access_log import AccessSink
+    from verdant.balancer.certificates import CertificateState
     from verdant.balancer.config import BalancerConfig
     from verdant.core import GreenThread
     from verdant.green.socket import socket
@@ -45,14 +49,18 @@ MANAGEMENT_CONNECTIONS_MAX = 256
 class BalancerService:
     """A balancer in this process. `note` hears of every request when it is over.
 
-    Opening binds every listener and reads the rules; raises `AddressUnusable`, `StateError`.
+    Opening binds every listener and reads the rules; raises `AddressUnusable`, `StateError`,
+    `BadCertificate` for a directory of certificates that is none.
     """
 
     def __init__(self, config: BalancerConfig, note: AccessSink | None = None) -> None:
         self.config = config
         self._listeners: list[socket] = []
         self._state = State(config.state_dir)
+        # For whoever puts and deletes them while the balancer runs; None without TLS.
+        self.certificates: Certificates | None = None
         try:
+            tls = self._listen_tls()
             external = [self._listen(address) for address in config.bind]
             internal = [self._listen(address) for address in config.bind_internal]
             management = self._listen(config.management)
@@ -70,6 +78,7 @@ class BalancerService:
             self._state.close()
             raise
         self.addresses = [bound_address(listener) for listener in external]
+        self.tls_addresses = [bound_address(listener) for listener in tls]
         self.internal_addresses = [bound_address(listener) for listener in internal]
         self.management_address: TcpAddress | UnixAddress = bound_address(management)
 
@@ -86,7 +95,11 @@ class BalancerService:
         )
         worker = Worker(house, statistics, note)
         self.rulebook = Rulebook(self._state, table, self.holding, statistics, self.fleets)
-        handlers = [(external, worker.handle_external), (internal, worker.handle_internal)]
+        handlers = [
+            (external, worker.handle_external),
+            (tls, worker.handle_tls),
+            (internal, worker.handle_internal),
+        ]
         self._servers = [
             HttpServer(
                 listeners,
@@ -94,6 +107,10 @@ class BalancerService:
                 connections_max=config.connections_max,
                 idle_s_max=config.idle_timeout_s,
                 head_s_max=config.head_timeout_s,
+                stalled_s_max=config.stalled_timeout_s,
+                body_bytes_max=config.body_bytes_max,
+                body_bytes_per_s_min=config.body_bytes_per_s_min,
+                handshake_s_max=config.tls.handshake_timeout_s,
                 name="client connection",
             )
             for listeners, handler in handlers
@@ -114,9 +131,22 @@ class BalancerService:
         )
         self._stopping = False
         self._reaper: GreenThread[None] | None = None
+        self._checker: GreenThread[list[CertificateState]] | None = None
 
-    def _listen(self, address: str) -> socket:
-        listener = listen(address)
+    def _listen_tls(self) -> list[socket]:
+        settings = self.config.tls
+        if not settings.bind or settings.directory is None:
+            return []
+        self.certificates = Certificates(
+            settings.directory,
+            default=settings.default,
+            client_ca=settings.client_ca,
+            contexts_max=settings.certificates_max,
+        )
+        return [self._listen(address, self.certificates.context) for address in settings.bind]
+
+    def _listen(self, address: str, tls: SSLContext | None = None) -> socket:
+        listener = listen(address, tls=tls)
         self._listeners.append(listener)
         return listener
 
@@ -127,12 +157,15 @@ class BalancerService:
         self.fleets.start(self._table)
         self._publisher.start(self.rulebook.feed)
         self._reaper = spawn(self._reap, name="idle backend reaper")
+        if self.certificates is not None:
+            self._checker = spawn(self.certificates.check, name="certificate check")
 
     def stop(self) -> int:
         """Stop serving; returns how many requests had to be cut. Parks for the drain time."""
         self._stopping = True
-        if self._reaper is not None:
-            self._reaper.cancel()
+        for helper in (self._reaper, self._checker):
+            if helper is not None:
+                helper.cancel()
         drains = [
             spawn(server.stop, self.config.drain_timeout_s, name="drain")
             for server in self._servers

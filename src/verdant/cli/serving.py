@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from verdant.balancer import AccessRecord, BalancerService
 from verdant.cli.peers import configured_peers
 from verdant.cli.privileges import become
+from verdant.cli.unraisable import keep_strangers_quiet
 from verdant.logs import Record, Shipper, Spool
 from verdant.sync import Event
 
@@ -61,6 +62,7 @@ def wait_for_signal(ready: Callable[[], object]) -> None:
 def serve_balancer(config: StackConfig, ready: Callable[[], object]) -> None:
     """Run the balancer, its access log shipped to the configured log servers. Parks."""
     _raise_file_limit()
+    keep_strangers_quiet()
     shipper: Shipper | None = None
     note: Callable[[AccessRecord], object] | None = None
     if config.logs.server:

@@ -10,6 +10,7 @@ from verdant.net.tls import (
     TlsBroken,
     TlsStream,
     tls_client_context,
+    tls_context_by_name,
     tls_server_context,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "serve",
     "serve_console",
     "tls_client_context",
+    "tls_context_by_name",
     "tls_server_context",
 ]

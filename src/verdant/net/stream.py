@@ -96,10 +96,17 @@ class Stream:
         For an answer that was cut where only its end would have told so.
         """
         self._aborted = True
+        self.reset_at_close()
+        self.close()
+
+    def reset_at_close(self) -> None:
+        """Make `close` throw away what the peer has not taken, and tell it so. Does not park.
+
+        For a peer that does not read: else the kernel keeps all of it for many minutes.
+        """
         # Closing then sends RST in place of FIN (socket(7), SO_LINGER). Or it is closed already.
         with contextlib.suppress(OSError):
             self.socket.setsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_LINGER, _NO_LINGER)
-        self.close()
 
     def is_stale(self) -> bool:
         """True when an idle connection has something to read: for a request's sender, its end."""
