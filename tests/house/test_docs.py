@@ -13,7 +13,7 @@ import pytest
 from verdant.balancer import BalancerConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
-from verdant.logs import LogServerConfig
+from verdant.logs import LogServerConfig, RetentionRule
 
 if TYPE_CHECKING:
     import msgspec
@@ -53,6 +53,7 @@ def test_toml_blocks_are_configurations(block: str) -> None:
         ("## `[balancer.wake]`", WakeConfig),
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
+        ("## `[[logs.server.retention]]`", RetentionRule),
     ],
 )
 def test_every_key_is_described_and_no_other(heading: str, kind: type[msgspec.Struct]) -> None:

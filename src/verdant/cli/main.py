@@ -16,17 +16,18 @@ from typing import IO, Any, TypeVar
 import click
 
 from verdant.balancer import BadRule, BalancerClient, parse_rule
-from verdant.cli.config import (
-    DATA_DIR_DEFAULT,
-    PORT_BASE_DEFAULT,
-    StackConfig,
-    default_config,
-    load_config,
+from verdant.cli.asking import query, sql, tail
+from verdant.cli.config import PORT_BASE_DEFAULT
+from verdant.cli.logoptions import (
+    configuration,
+    endpoint_option,
+    example,
+    servers_of,
+    stack_options,
 )
-from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.output import CommandGroup, print_json, print_table
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
-from verdant.logs import Reader
 
 __all__ = ["main"]
 
@@ -36,39 +37,9 @@ MANAGEMENT_DEFAULT = f"127.0.0.1:{PORT_BASE_DEFAULT + 42}"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _example(text: str) -> str:
-    # "\b" keeps click from filling the lines into one paragraph.
-    return "\b\nExample:\n  " + text
-
-
-def _stack_options(command: _Command) -> _Command:
-    for option in (
-        click.option("-c", "--config", "path", metavar="FILE", help="Configuration file (TOML)."),
-        click.option(
-            "--data-dir",
-            default=DATA_DIR_DEFAULT,
-            show_default=True,
-            help="Where rules and logs are kept, without a configuration file.",
-        ),
-        click.option(
-            "--port-base",
-            type=click.IntRange(1024, 65000),
-            default=PORT_BASE_DEFAULT,
-            show_default=True,
-            help="First of the ports, without a configuration file.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def _child_options(command: _Command) -> _Command:
     command = click.option("--parent-pid", type=int, hidden=True)(command)
     return click.option("--ready-fd", type=int, hidden=True)(command)
-
-
-def _config(path: str | None, data_dir: str, port_base: int) -> StackConfig:
-    return default_config(data_dir, port_base) if path is None else load_config(path)
 
 
 def _readiness(parent_pid: int | None, ready_fd: int | None) -> Callable[[], None]:
@@ -90,8 +61,8 @@ def main() -> None:
     """Verdant: a balancer that holds requests, and logs that are not lost."""
 
 
-@main.command(epilog=_example("verdant up -c /etc/verdant.toml"))
-@_stack_options
+@main.command(epilog=example("verdant up -c /etc/verdant.toml"))
+@stack_options
 def up(path: str | None, data_dir: str, port_base: int) -> None:
     """Run the balancer and the log servers until Ctrl-C.
 
@@ -99,7 +70,7 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
     """
     from verdant.cli.up import run_stack
 
-    config = _config(path, data_dir, port_base)
+    config = configuration(path, data_dir, port_base)
     if path is None:
         arguments = ["--data-dir", data_dir, "--port-base", str(port_base)]
         run_stack(config, arguments, port_base + 80)
@@ -107,8 +78,8 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
         run_stack(config, ["-c", path], None)
 
 
-@main.command(epilog=_example("verdant balancer -c /etc/verdant.toml"))
-@_stack_options
+@main.command(epilog=example("verdant balancer -c /etc/verdant.toml"))
+@stack_options
 @_child_options
 def balancer(
     path: str | None,
@@ -118,7 +89,7 @@ def balancer(
     ready_fd: int | None,
 ) -> None:
     """Run the balancer alone, in the foreground."""
-    serve_balancer(_config(path, data_dir, port_base), _readiness(parent_pid, ready_fd))
+    serve_balancer(configuration(path, data_dir, port_base), _readiness(parent_pid, ready_fd))
 
 
 @main.command("sample-site", hidden=True)
@@ -132,7 +103,7 @@ def sample_site(port: int, parent_pid: int | None, ready_fd: int | None) -> None
 
 
 @main.command(
-    epilog=_example("verdant run crawler.py --depth 2"),
+    epilog=example("verdant run crawler.py --depth 2"),
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, readable=True))
@@ -165,7 +136,7 @@ def rules() -> None:
     """Show and change the balancer's rules."""
 
 
-@rules.command("list", epilog=_example("verdant rules list --json"))
+@rules.command("list", epilog=example("verdant rules list --json"))
 @_management
 @_json
 def list_rules(management: str, as_json: bool) -> None:
@@ -193,7 +164,7 @@ def _main_argument(arguments: dict[str, object]) -> str:
 
 
 @rules.command(
-    "set", epilog=_example("verdant rules set www.example.com proxy false backends=127.0.0.1:9000")
+    "set", epilog=example("verdant rules set www.example.com proxy false backends=127.0.0.1:9000")
 )
 @click.argument("host")
 @click.argument("action")
@@ -226,7 +197,7 @@ def set_rule(
         print_json({"ok": True})
 
 
-@rules.command("delete", epilog=_example("verdant rules delete www.example.com"))
+@rules.command("delete", epilog=example("verdant rules delete www.example.com"))
 @click.argument("host")
 @_management
 @_json
@@ -237,7 +208,7 @@ def delete_rule(host: str, management: str, as_json: bool) -> None:
         print_json({"ok": True})
 
 
-@main.command(epilog=_example("verdant stats www.example.com"))
+@main.command(epilog=example("verdant stats www.example.com"))
 @click.argument("host", required=False)
 @_management
 @_json
@@ -259,99 +230,20 @@ def stats(host: str | None, management: str, as_json: bool) -> None:
 # Logs.
 
 
-def _endpoints(kind: str) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        return click.option(
-            "--server",
-            "servers",
-            multiple=True,
-            metavar="ENDPOINT",
-            help=f"A log server's {kind} endpoint; may be repeated. Default: the built-in stack's.",
-        )(command)
-
-    return decorate
-
-
-def _servers(
-    kind: str, servers: tuple[str, ...], path: str | None, data_dir: str, port_base: int
-) -> list[str]:
-    if servers:
-        return list(servers)
-    configured = _config(path, data_dir, port_base).logs.server
-    if not configured:
-        raise ConfigurationError(f"{path} has no log servers: name one with --server")
-    return [getattr(server, kind) for server in configured]
-
-
 @main.group()
 def logs() -> None:
     """Ask the log servers, follow them, send to them."""
 
 
-@logs.command(epilog=_example("verdant logs query 'app=balancer status>=500 since=1h'"))
-@click.argument("terms", nargs=-1, metavar="[QUERY]...")
-@click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
-@click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
-@_endpoints("query")
-@_stack_options
-@_json
-def query(
-    terms: tuple[str, ...],
-    limit: int,
-    oldest: bool,
-    servers: tuple[str, ...],
-    path: str | None,
-    data_dir: str,
-    port_base: int,
-    as_json: bool,
-) -> None:
-    """Find lines; they are shown in the order of time."""
-    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
-    try:
-        found = reader.query(" ".join(terms), limit, "oldest" if oldest else "newest")
-    finally:
-        reader.close()
-    for row in found.rows if oldest else reversed(found.rows):
-        print_row(row, as_json=as_json)
-    for endpoint in found.missing:
-        click.echo(f"verdant: {endpoint} does not answer: its lines are missing here", err=True)
-    if found.missing and not found.rows:
-        sys.exit(1)
+for _asking in (query, tail, sql):
+    logs.add_command(_asking)
 
 
-@logs.command(epilog=_example("verdant logs tail app=web 'level>=error'"))
-@click.argument("terms", nargs=-1, metavar="[QUERY]...")
-@click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
-              help="Lines to begin with.")  # fmt: skip
-@_endpoints("query")
-@_stack_options
-@_json
-def tail(
-    terms: tuple[str, ...],
-    last: int,
-    servers: tuple[str, ...],
-    path: str | None,
-    data_dir: str,
-    port_base: int,
-    as_json: bool,
-) -> None:
-    """Show lines as they come, until Ctrl-C."""
-    reader = Reader(_servers("query", servers, path, data_dir, port_base), timeout_s=10.0)
-    try:
-        for row in reader.follow(" ".join(terms), last):
-            print_row(row, as_json=as_json)
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        return
-    finally:
-        reader.close()
-
-
-@logs.command(epilog=_example("dmesg | verdant logs ship --app kernel"))
+@logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
-@_endpoints("collect")
-@_stack_options
+@endpoint_option("collect")
+@stack_options
 def ship(
     file: IO[bytes],
     app: str,
@@ -363,7 +255,7 @@ def ship(
     """Send lines of FILE (- for standard input) and wait until they are stored."""
     from verdant.cli.ship import ship_lines
 
-    counts = ship_lines(file, app, _servers("collect", servers, path, data_dir, port_base))
+    counts = ship_lines(file, app, servers_of("collect", servers, path, data_dir, port_base))
     if not counts.stored:
         raise VerdantError(
             f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
@@ -372,9 +264,9 @@ def ship(
     click.echo(f"{counts.lines} lines stored", err=True)
 
 
-@logs.command("serve", epilog=_example("verdant logs serve one -c /etc/verdant.toml"))
+@logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))
 @click.argument("name")
-@_stack_options
+@stack_options
 @_child_options
 def serve(
     name: str,
@@ -385,7 +277,7 @@ def serve(
     ready_fd: int | None,
 ) -> None:
     """Run the log server NAME alone, in the foreground."""
-    configured = _config(path, data_dir, port_base).logs.server
+    configured = configuration(path, data_dir, port_base).logs.server
     for server in configured:
         if server.name == name:
             serve_logs(server, _readiness(parent_pid, ready_fd))

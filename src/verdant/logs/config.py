@@ -6,9 +6,23 @@ Promise   every default is safe: loopback, bounded, durable.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
-__all__ = ["LogServerConfig"]
+__all__ = ["EVERY_APP", "LogServerConfig", "RetentionRule"]
+
+# The name under which a rule holds for every app that has none of its own.
+EVERY_APP = "*"
+
+
+class RetentionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long one app's lines are kept; 0 is without that bound. Whichever comes first counts."""
+
+    app: str = EVERY_APP
+    age_s_max: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+    lines_max: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class LogServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,3 +38,7 @@ class LogServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     data_dir: str
     # Oldest segments go when the store is larger; 10 GiB fit any disk that keeps logs.
     store_bytes_max: int = 10 * 1024**3
+    # Kept aside on the disk for sealing and dropping when the rest of it is full.
+    headroom_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 * 1024**2
+    # By app; without a rule an app's lines stay until the store is over its size.
+    retention: list[RetentionRule] = []

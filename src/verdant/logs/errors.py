@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from verdant.errors import VerdantError
 
-__all__ = ["BadBatch", "BadQuery", "LogsError", "StoreInUse", "StoreUnwritable"]
+__all__ = [
+    "BadBatch",
+    "BadQuery",
+    "LogsError",
+    "QueryStopped",
+    "ServerAway",
+    "StoreInUse",
+    "StoreUnwritable",
+]
 
 
 class LogsError(VerdantError):
@@ -33,6 +41,19 @@ class BadQuery(LogsError):
     def __init__(self, sentence: str, position: int) -> None:
         super().__init__(sentence)
         self.position = position
+
+
+class QueryStopped(LogsError):
+    """Raised for a search that ran into a bound or was called off. Ask for less; the text says of
+    what."""
+
+    code = "logs-query-stopped"
+
+
+class ServerAway(LogsError):
+    """Raised when a log server gives no answer, or none that can be used. The text says which."""
+
+    code = "logs-server-away"
 
 
 class StoreInUse(LogsError):

@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from verdant.core import GreenThread, run_in_worker, sleep, spawn
+from verdant.core import GreenThread, monotonic, run_in_worker, sleep, spawn
 from verdant.errors import VerdantError
-from verdant.logs.errors import LogsError
 from verdant.logs.server.answerer import Answerer
 from verdant.logs.server.collector import Collector
-from verdant.logs.store import Store
+from verdant.logs.store import Store, keep_house
 from verdant.sync import Event
 from verdant.zmq import LAST_ENDPOINT, LINGER, MAXMSGSIZE, PULL, ROUTER, Context, ZMQError
 
@@ -29,6 +28,8 @@ __all__ = ["EndpointUnusable", "LogService"]
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 # How often the store is asked whether it wants sealing, or has outgrown its disk.
 HOUSEKEEPING_S = 1.0
+# What has not been said for so long is said again.
+REPEATED_S = 60.0
 
 _log = logging.getLogger("verdant.logs")
 
@@ -44,7 +45,7 @@ class LogService:
 
     def __init__(self, config: LogServerConfig) -> None:
         self.config = config
-        self._store = Store(config.data_dir)
+        self._store = Store(config.data_dir, config.headroom_bytes)
         self._context = Context()
         try:
             collect = self._bind(ROUTER, config.collect)
@@ -97,14 +98,12 @@ class LogService:
         run_in_worker(self._store.close)
 
     def _keep_house(self) -> None:
+        said: dict[str, float] = {}
         while True:
             sleep(HOUSEKEEPING_S)
-            try:
-                if self._store.wants_sealing():
-                    run_in_worker(self._store.seal)
-                dropped = run_in_worker(self._store.drop_oldest, self.config.store_bytes_max)
-            except LogsError as exc:
-                _log.error("%s", exc)
-                continue
-            if dropped:
-                _log.warning("the store is over its size: the %d oldest segments went", dropped)
+            for sentence in run_in_worker(keep_house, self._store, self.config):
+                # Told once while it lasts, not each second.
+                if sentence not in said:
+                    _log.warning("%s", sentence)
+                said[sentence] = monotonic() + REPEATED_S
+            said = {sentence: until for sentence, until in said.items() if until > monotonic()}
