@@ -18,6 +18,7 @@ import click
 from verdant.balancer import BadRule, BalancerClient, parse_rule
 from verdant.cli.asking import query, sql, tail
 from verdant.cli.config import PORT_BASE_DEFAULT
+from verdant.cli.keeping import export, import_, rebuild, verify
 from verdant.cli.logoptions import (
     configuration,
     endpoint_option,
@@ -235,8 +236,8 @@ def logs() -> None:
     """Ask the log servers, follow them, send to them."""
 
 
-for _asking in (query, tail, sql):
-    logs.add_command(_asking)
+for _command in (query, tail, sql, verify, rebuild, export, import_):
+    logs.add_command(_command)
 
 
 @logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))

@@ -51,7 +51,10 @@ class Gap:
 
 
 class Follower:
-    """Iterate for rows and gaps, for ever. `close()` ends it; `missing`: who does not answer."""
+    """Iterate for rows and gaps, for ever. `close()` ends it; `missing`: who does not answer.
+
+    It follows from where the servers stand when it is made, not from the first iteration on.
+    """
 
     def __init__(
         self, reader: Reader, text: str, last: int, token: str | None, behind_max: int
@@ -66,6 +69,10 @@ class Follower:
         # One answer of each server waits, so that a slow program slows its questions.
         self._queue: Queue[tuple[str, Answer, list[Row]]] = Queue(len(reader.servers))
         self._threads: list[GreenThread[None]] = []
+        if not self._is_resumed:
+            # Before the last lines are asked for: what comes in between is then not left out.
+            for thread in [spawn(self._find_end, server) for server in reader.servers]:
+                thread.wait()
 
     @property
     def token(self) -> str:
@@ -81,10 +88,6 @@ class Follower:
 
     def __iter__(self) -> Iterator[Row | Gap]:
         seen: OrderedDict[tuple[str, int, int, int], None] = OrderedDict()
-        if not self._is_resumed:
-            # Before the last lines are asked for: what comes in between is then not left out.
-            for server in self._reader.servers:
-                self._find_end(server)
         if self._last and not self._is_resumed:
             for row in reversed(self._reader.query(self._text, self._last, "newest").rows):
                 seen[row.identity] = None

@@ -219,7 +219,7 @@ class Reader:
     def follow(
         self, text: str = "", last: int = 0, token: str | None = None, behind_max: int = 0
     ) -> Follower:
-        """The `last` lines that match, then each new one as it is stored, for ever.
+        """The `last` lines that match, then each new one as it is stored, for ever. Parks.
 
         `token`: go on where another follower stood. `behind_max`: lines that this program may be
         behind a server before it is moved on, with a `Gap`; 0 is never. Raises `BadQuery`.
@@ -249,10 +249,16 @@ class Reader:
             server: spawn(self.ask_once, server, question) for server, question in questions.items()
         }
         answers = {}
-        for server, thread in threads.items():
-            try:
-                answers[server] = thread.wait()
-            except ServerAway as exc:
-                found.missing.append(server)
-                found.reasons[server] = str(exc)
+        try:
+            for server, thread in threads.items():
+                try:
+                    answers[server] = thread.wait()
+                except ServerAway as exc:
+                    found.missing.append(server)
+                    found.reasons[server] = str(exc)
+        finally:
+            # Of those that nobody waits for any more, each calls its search off.
+            for thread in threads.values():
+                thread.cancel()
+                thread.join()
         return answers

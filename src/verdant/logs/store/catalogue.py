@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["FILE_NAME", "Catalogue"]
+__all__ = ["Catalogue"]
 
 FILE_NAME = "catalogue.sqlite"
 # Raised when a row means something else than before: then all are made again.
@@ -45,9 +45,10 @@ _Batches = list[tuple[str, int, int, int]]
 class Catalogue:
     """The catalogue in `directory`. Safe to call from one native thread at a time."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self._directory = directory
         self._path = directory / FILE_NAME
+        self._read_only = read_only
         self._failed = False
 
     def load(self) -> dict[str, Segment]:
@@ -57,10 +58,15 @@ class Catalogue:
                 rows = connection.execute("SELECT * FROM segment").fetchall()
             return {row[0]: self._segment(row) for row in rows}
         except (sqlite3.Error, msgspec.DecodeError, ValueError) as exc:
-            _log.warning("%s is of no use (%s): it is made again", self._path, exc)
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
+            if not self._read_only:
+                _log.warning("%s is of no use (%s): it is made again", self._path, exc)
+                self.forget()
             return {}
+
+    def forget(self) -> None:
+        """Drop all that is known. Blocks."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def replace(self, gone: Iterable[Segment], come: Iterable[Segment]) -> None:
         """Forget `gone` and note `come`, together. Blocks. Never raises for the disk's sake."""
@@ -82,6 +88,8 @@ class Catalogue:
             self._failed = True
 
     def _connect(self) -> sqlite3.Connection:
+        if self._read_only:
+            return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
         connection = sqlite3.connect(self._path, timeout=5.0)
         try:
             # It is a copy: what a power cut loses of it is read from the segments again.

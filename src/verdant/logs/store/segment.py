@@ -39,6 +39,7 @@ __all__ = [
     "describe_table",
     "find_paths",
     "grams_path",
+    "replace_file",
     "sync_directory",
     "write_segment",
 ]
@@ -104,7 +105,7 @@ def write_segment(directory: Path, table: pa.Table, span: tuple[int, int, int]) 
     first, last, generation = span
     path = directory / f"segment-{first:020d}-{last:020d}-{generation:06d}.parquet"
     # Its grams first: a segment that is there has them, unless the disk lost them.
-    _write(grams_path(path), build_grams(ordered["msg"]))
+    replace_file(grams_path(path), build_grams(ordered["msg"]))
     temporary = path.with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:
@@ -127,7 +128,8 @@ def write_segment(directory: Path, table: pa.Table, span: tuple[int, int, int]) 
     return describe_table(path, ordered, span)
 
 
-def _write(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, all of it or none. Blocks. Raises OSError."""
     temporary = path.with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:

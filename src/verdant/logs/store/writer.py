@@ -71,7 +71,7 @@ class Store:
         self._sealing = threading.Lock()
         self._appending = threading.Lock()
         self._lock = threading.Lock()
-        self._catalogue = Catalogue(self.directory)
+        self.catalogue = Catalogue(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock_fd = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
@@ -86,7 +86,7 @@ class Store:
             ) from exc
         try:
             self.identity = read_identity(self.directory)
-            loaded = load_directory(self.directory, self._catalogue, progress)
+            loaded = load_directory(self.directory, self.catalogue, progress)
         except OSError as exc:
             os.close(self._lock_fd)
             raise self._unwritable(exc) from exc
@@ -218,7 +218,7 @@ class Store:
             self._segments.append(segment)
             self._segments.sort(key=lambda each: each.first)
             self._waiting_tails.remove(tail)
-        self._catalogue.replace((), (segment,))
+        self.catalogue.replace((), (segment,))
         tail.discard()
 
     def replace(self, gone: Sequence[Segment], come: Iterable[Segment]) -> None:
@@ -228,7 +228,7 @@ class Store:
             self._segments = [each for each in self._segments if each not in gone] + come
             self._segments.sort(key=lambda each: each.first)
             self._leases.condemn(segment.path for segment in gone)
-        self._catalogue.replace(gone, come)
+        self.catalogue.replace(gone, come)
         self.unlink_free()
 
     def unlink_free(self) -> None:
