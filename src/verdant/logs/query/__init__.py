@@ -3,7 +3,7 @@
 from verdant.logs.query.cursor import pointed_at
 from verdant.logs.query.filters import compile_condition
 from verdant.logs.query.plan import Order, Plan, make_plan
-from verdant.logs.query.skipping import may_match
+from verdant.logs.query.skipping import may_match, only_app
 from verdant.logs.query.syntax import parse_query
 from verdant.logs.query.tables import Cell, Table, make_table, ordered, text_of
 from verdant.logs.query.times import parse_span, parse_time
@@ -22,6 +22,7 @@ __all__ = [
     "make_plan",
     "make_table",
     "may_match",
+    "only_app",
     "ordered",
     "parse_query",
     "parse_span",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from verdant.logs.query.tree import Node
 
-__all__ = ["Facts", "literal_of", "may_match"]
+__all__ = ["Facts", "literal_of", "may_match", "only_app"]
 
 # Letters that stand for themselves in any pattern; the shortest run worth asking for.
 _plain = re.compile(r"[A-Za-z0-9 _:,;@#%&=<>~'\"/-]+")
@@ -52,6 +52,17 @@ def may_match(node: Node | None, facts: Facts) -> bool:
             return not literal or facts.may_contain(literal)
         case Not() | Compare() | Pattern() | None:
             return True
+
+
+def only_app(node: Node | None) -> str | None:
+    """The one app that everything found is of; None when there may be others."""
+    match node:
+        case Compare("app", "=", value, wild=False):
+            return value
+        case And(items):
+            return next((app for app in map(only_app, items) if app is not None), None)
+        case _:
+            return None
 
 
 def literal_of(pattern: str) -> str:

@@ -11,6 +11,7 @@ import io
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.json
 
 from verdant.logs.codec import decompress
@@ -48,6 +49,7 @@ SCHEMA = pa.schema(
         ("pos", pa.int64()),
     ]
 )
+_ONE = pa.scalar(1, pa.int64())
 COLUMNS = tuple(SCHEMA.names)
 
 
@@ -76,7 +78,8 @@ def table_of(entry: WalEntry) -> pa.Table:
     }
     for name, value in constant.items():
         table = table.append_column(name, pa.repeat(value, count))
-    table = table.append_column("idx", pa.array(range(count), pa.int64()))
-    position = entry.position
-    table = table.append_column("pos", pa.array(range(position, position + count), pa.int64()))
+    index = pa.compute.subtract(pa.compute.cumulative_sum(pa.repeat(_ONE, count)), _ONE)
+    table = table.append_column("idx", index)
+    position = pa.scalar(entry.position, pa.int64())
+    table = table.append_column("pos", pa.compute.add(index, position))
     return table.select(COLUMNS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
@@ -21,12 +22,13 @@ import pyarrow as pa
 import pyarrow.compute
 
 from verdant.logs.errors import BadQuery, QueryStopped
+from verdant.logs.query import only_app
 from verdant.logs.ranges import KnownBatches
 from verdant.logs.store.columns import COLUMNS
 from verdant.logs.store.engine import Engine, Row, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from verdant.logs.query import Plan
@@ -37,6 +39,10 @@ __all__ = ["GROUPS_MAX", "Place", "Search", "SearchPage"]
 
 # Groups of one answer: what a terminal or a chart can use, and what a reader merges in a moment.
 GROUPS_MAX = 50_000
+
+# How many times the lines that are asked for should be in the first stretch of time that is looked
+# at: lines come in bursts, and a second look costs more than a longer one.
+WINDOW_FACTOR = 8
 
 _SELECT = ", ".join(COLUMNS)
 _IDENTITY = tuple(COLUMNS.index(name) for name in ("t", "client", "epoch", "seq", "idx"))
@@ -55,8 +61,11 @@ class SearchPage(NamedTuple):
 class _Source(NamedTuple):
     # None: the tail.
     path: Path | None
-    t_min: int
-    t_max: int
+    t_min: int = 0
+    t_max: int = 0
+    lines: int = 0
+    # The tail does not know; there it is not worth counting.
+    by_app: Mapping[str, int] = MappingProxyType({})
 
 
 class Search:
@@ -105,19 +114,15 @@ class Search:
         while taken < len(sources) and left:
             some = sources[taken : taken + step]
             taken, step = taken + step, step * 2
-            if len(held) == left:
-                # Only what comes before the last that is held can matter.
-                edge = _time_of(held[-1])
-                some_plan = (
-                    replace(plan, since_ns=max(edge, plan.since_ns or edge))
-                    if is_newest
-                    else replace(plan, until_ns=min(edge + 1, plan.until_ns or edge + 1))
-                )
-            else:
-                some_plan = plan
-            held += self._select(engine, some_plan, some, place, left)
-            held.sort(key=place_of, reverse=is_newest)
-            del held[left:]
+            for window in self._windows(plan, some, left):
+                if len(held) == left:
+                    # Only what comes before the last that is held can matter.
+                    edge = _time_of(held[-1])
+                    window = _within(window, *((edge, None) if is_newest else (None, edge + 1)))
+                if not _is_empty(window):
+                    held += self._select(engine, window, some, place, left)
+                    held.sort(key=place_of, reverse=is_newest)
+                    del held[left:]
             rest = sources[taken:]
             reached = (
                 None if not rest
@@ -178,8 +183,8 @@ class Search:
         """Lines from `position` on, in the order of arrival, and where to go on. Blocks."""
         segments = [each for each in self._snapshot.segments if each.last >= position]
         unsealed = self._snapshot.unsealed(position)
-        sources = [_Source(each.path, 0, 0) for each in segments]
-        sources.append(_Source(None, 0, 0))
+        sources = [_Source(each.path) for each in segments]
+        sources.append(_Source(None))
         if not segments and not unsealed.num_rows:
             return [], self.end
         engine = self._start(self._engines.open(unsealed))
@@ -205,7 +210,7 @@ class Search:
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise BadQuery("expected one SELECT statement: SQL may look at lines, not change", 0)
         segments = self._snapshot.segments
-        sources = [*(_Source(each.path, 0, 0) for each in segments), _Source(None, 0, 0)]
+        sources = [*(_Source(each.path) for each in segments), _Source(None)]
         view = f"SELECT make_timestamp_ns(t) AS time, * FROM ({_union(sources)})"
         paths = [each.path for each in segments]
         engine = self._start(self._engines.open_box(paths, self._snapshot.unsealed(), view))
@@ -219,12 +224,27 @@ class Search:
         return self._snapshot.lost(after, end)
 
     def _sources(self, plan: Plan, unsealed: pa.Table) -> list[_Source]:
-        found = [_Source(each.path, each.t_min, each.t_max)
-                 for each in self._snapshot.matching(plan)]  # fmt: skip
+        found = []
+        for each in self._snapshot.matching(plan):
+            by_app = {app: share.lines for app, share in each.shares.items()}
+            found.append(_Source(each.path, each.t_min, each.t_max, each.lines, by_app))
         if unsealed.num_rows:
             times = pa.compute.min_max(unsealed["t"]).as_py()
-            found.append(_Source(None, times["min"], times["max"]))
+            found.append(_Source(None, times["min"], times["max"], unsealed.num_rows))
         return found
+
+    @staticmethod
+    def _windows(plan: Plan, sources: Sequence[_Source], left: int) -> list[Plan]:
+        """`plan` in two parts of time: where the lines should be, and the rest."""
+        app = only_app(plan.where)
+        lines = sum(each.lines if app is None else each.by_app.get(app, 0) for each in sources)
+        first, last = min(each.t_min for each in sources), max(each.t_max for each in sources)
+        if lines <= 2 * WINDOW_FACTOR * left:
+            return [plan]
+        span = (last - first) * WINDOW_FACTOR * left // lines
+        edge = last - span if plan.order == "newest" else first + span
+        older, newer = _within(plan, None, edge), _within(plan, edge, None)
+        return [newer, older] if plan.order == "newest" else [older, newer]
 
     @staticmethod
     def _select(
@@ -265,9 +285,22 @@ def _count_final(held: Sequence[Row], reached: int, is_newest: bool) -> int:
 
 
 def _bounded(plan: Plan, place: Place) -> Plan:
-    if plan.order == "newest":
-        return replace(plan, until_ns=min(place[0] + 1, plan.until_ns or place[0] + 1))
-    return replace(plan, since_ns=max(place[0], plan.since_ns or place[0]))
+    after_ns, before_ns = (None, place[0] + 1) if plan.order == "newest" else (place[0], None)
+    return _within(plan, after_ns, before_ns)
+
+
+def _within(plan: Plan, since_ns: int | None, until_ns: int | None) -> Plan:
+    """`plan` from `since_ns` up to `until_ns` at the most."""
+    if since_ns is not None and (plan.since_ns is None or plan.since_ns < since_ns):
+        plan = replace(plan, since_ns=since_ns)
+    if until_ns is not None and (plan.until_ns is None or plan.until_ns > until_ns):
+        plan = replace(plan, until_ns=until_ns)
+    return plan
+
+
+def _is_empty(plan: Plan) -> bool:
+    since_ns, until_ns = plan.since_ns, plan.until_ns
+    return since_ns is not None and until_ns is not None and since_ns >= until_ns
 
 
 def _union(sources: Sequence[_Source]) -> str:
