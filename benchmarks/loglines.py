@@ -66,7 +66,8 @@ def _access(source: random.Random, t: int, app: str, host: str) -> Line:
     path = source.choice(_PATHS)
     message = (
         f'{_address(source)} - "GET {path}?id={source.randrange(10**6)} HTTP/1.1" {status} '
-        f'{source.randrange(200, 90_000)} "https://www.example.com/shop/index.html" "{source.choice(_AGENTS)}"'
+        f'{source.randrange(200, 90_000)} "https://www.example.com/shop/index.html" '
+        f'"{source.choice(_AGENTS)}"'
     )
     level = "ERROR" if status >= 500 else "INFO"
     return Line(t, app, host, level, message, {"status": status, "duration_us": duration_us})
@@ -92,7 +93,8 @@ def _application(source: random.Random, t: int, app: str, host: str) -> Line:
         message = (
             f"job {job} of {user} done in {source.randrange(5, 4000)} ms: "
             f"{source.randrange(1, 500)} items, {source.randrange(0, 9)} retries, "
-            f"next run in {source.randrange(10, 3600)} s on worker {source.randrange(64)} of pool default"
+            f"next run in {source.randrange(10, 3600)} s on worker {source.randrange(64)} of pool "
+            "default"
         )
         return Line(t, app, host, "INFO", message, {"user": user, "job": job})
     message = (

@@ -1,9 +1,9 @@
 """What does the log store cost per line, and how fast does it find?
 
 Question  lines stored per second (each batch of 10,000 durable before the next), bytes on disk per
-          line, and how long five usual questions take: the last 100 lines of an app, a rare text
-          over everything, a pattern over an hour of one app, lines per minute and level, and a 99th
-          percentile by app.
+          line, and how long six usual questions take: the last 100 lines of an app, a rare text
+          over everything (every segment has one), one that is nowhere, a pattern over an hour of
+          one app, lines per minute and level, and a 99th percentile by app.
 Method    the lines of loglines.py (seeded), 200,000 unless told otherwise (`--lines 2000000`). The
           store is the server's own, sealed and looked after as it is in service; the last lines
           stay in its tail. Beside it SQLite: WAL, synchronous=FULL, a transaction per batch,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 BATCH_LINES = 10_000
 ROUNDS = 5
+# What nobody has logged: the question of most searches for a customer's number.
+ABSENT = "order 4711-0815 refunded"
 HOUR_NS = 3600 * 10**9
 PATTERN = r"job [0-9a-f]+ goes back"
 # One of the middle of the day.
@@ -106,6 +108,7 @@ class OfVerdant:
         return {
             "last 100 of an app": lambda: self.ask("app=web limit=100"),
             "rare text, all": lambda: self.ask(f'"{NEEDLE}"'),
+            "absent text, all": lambda: self.ask(f'"{ABSENT}"'),
             "pattern, 1 h of 1 app": lambda: self.ask(
                 f"app=web time={FROM_S}..{FROM_S + 3600} /{PATTERN}/"
             ),
@@ -162,6 +165,9 @@ class OfSqlite:
             ),
             "rare text, all": lambda: self.ask(
                 "SELECT * FROM line WHERE msg LIKE ? ORDER BY t DESC", f"%{NEEDLE}%"
+            ),
+            "absent text, all": lambda: self.ask(
+                "SELECT * FROM line WHERE msg LIKE ? ORDER BY t DESC", f"%{ABSENT}%"
             ),
             "pattern, 1 h of 1 app": lambda: self.ask(
                 "SELECT * FROM line WHERE app = 'web' AND t >= ? AND t < ? AND msg REGEXP ''",
@@ -220,6 +226,7 @@ class OfGrep:
                 "tac \"$FILE\" | grep -m 100 -E '^[0-9]+ web '"
             ),
             "rare text, all": lambda: self.shell(f"grep -iF '{NEEDLE}' \"$FILE\""),
+            "absent text, all": lambda: self.shell(f"grep -iF '{ABSENT}' \"$FILE\" || true"),
             "pattern, 1 h of 1 app": lambda: self.shell(
                 f"grep -E '^[0-9]+ web .*{PATTERN}' \"$FILE\" | {hour}"
             ),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from verdant.logs.errors import QueryStopped
 from verdant.logs.protocol import ANCHORS_MAX, CONTEXT_MAX, ROWS_MAX, Answer, Question
 from verdant.logs.query import Plan, make_plan, make_table
 from verdant.logs.store import Search
@@ -88,6 +89,8 @@ class Answers:
         rows: list[Row] = []
         count = min(limit, CONTEXT_MAX)
         for anchor in question.anchors[:ANCHORS_MAX]:
+            if search.closed:
+                raise QueryStopped("the search was stopped before its end")
             place = (anchor.t, anchor.client, anchor.epoch, anchor.seq, anchor.idx)
             for order in ("newest", "oldest"):
                 part = Search(self._store)

@@ -101,7 +101,11 @@ class LogService:
         said: dict[str, float] = {}
         while True:
             sleep(HOUSEKEEPING_S)
-            for sentence in run_in_worker(keep_house, self._store, self.config):
+            try:
+                sentences = run_in_worker(keep_house, self._store, self.config)
+            except Exception as exc:  # noqa: BLE001 - lines are safe in the log; it is tried again
+                sentences = [f"the store could not be looked after ({exc!r}): it is tried again"]
+            for sentence in sentences:
                 # Told once while it lasts, not each second.
                 if sentence not in said:
                     _log.warning("%s", sentence)

@@ -88,6 +88,11 @@ class Search:
                 self._engine.cancel()
         self._snapshot.close()
 
+    @property
+    def closed(self) -> bool:
+        """True when it was stopped, or is done."""
+        return self._closed
+
     def _start(self, engine: Engine) -> Engine:
         with self._lock:
             self._engine = engine
