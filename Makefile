@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: up test test-stdlib check bench clean test-deps
+.PHONY: up test test-stdlib test-pythons check bench clean test-deps
 .DEFAULT_GOAL := up
 
 # The run-time install: what an operator needs.
@@ -40,17 +40,21 @@ test: check
 test-stdlib: $(VENV)/.installed-dev
 	PYTHONPATH=tests $(BIN)/python -m stdlib
 
+# The runtime's tests on every other CPython that this machine has, each in a venv of its own.
+test-pythons: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m pythons
+
 # Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
 test-deps:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server rsyslog rsyslog-czmq
 
 # Each question's table and JSON line, also kept in benchmarks/results/.
-BENCHMARKS := request_cost proxy_cost wsgi_cost primitives_cost idle_cost logs_query
+BENCHMARKS := request_cost proxy_cost wsgi_cost primitives_cost idle_cost zmq_cost logs_query
 bench: $(VENV)/.installed-bench
 	set -o pipefail; for name in $(BENCHMARKS); do \
 	  $(BIN)/python benchmarks/$$name.py | tee benchmarks/results/$$name.txt || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-3.* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

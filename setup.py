@@ -1,7 +1,7 @@
-"""Build: what pyproject.toml cannot say, that the accelerator needs greenlet's headers.
+"""Build: what pyproject.toml cannot say, that an accelerator needs greenlet's headers.
 
-It is optional: where no compiler or no header is found the install goes on without it, and
-core/loops.py does the same in Python.
+Both are optional: where no compiler or no header is found the install goes on without them, and
+core/loops.py and zmq/calls.py do the same in Python.
 """
 
 import sys
@@ -19,4 +19,8 @@ SPEEDUPS = Extension(
     optional=True,
 )
 
-setup(ext_modules=[SPEEDUPS] if sys.platform == "linux" else [])
+ZMQ_SPEEDUPS = Extension(
+    "verdant.zmq._speedups", sources=["src/verdant/zmq/_speedups.c"], optional=True
+)
+
+setup(ext_modules=[SPEEDUPS, ZMQ_SPEEDUPS] if sys.platform == "linux" else [])

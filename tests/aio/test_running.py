@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
 
 
+# The development mode puts asyncio into its own, which warns of every step that takes longer than
+# 0.1 s: on a busy machine, of any.
+NO_TIMINGS = """
+import logging
+logging.getLogger("asyncio").setLevel(logging.ERROR)
+"""
+
+
 def program(text: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run Python text in a process of its own, with warnings as errors."""
+    text = NO_TIMINGS + text
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", "-X", "dev", "-W", "error", *options, "-c", text],
         capture_output=True,
@@ -119,13 +128,14 @@ def test_a_timeout_around_run_cancels_main_and_waits_for_its_end() -> None:
 
 def test_a_second_interrupt_does_not_wait_for_a_program_that_ignores_the_first() -> None:
     refused: list[int] = []
-    asked, again = Event(), Event()
+    begun, asked, again = Event(), Event(), Event()
     tasks: list[asyncio.Task[None]] = []
 
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.append(task)
+        begun.set()
         for event in (asked, again):
             try:
                 await asyncio.Event().wait()
@@ -135,9 +145,10 @@ def test_a_second_interrupt_does_not_wait_for_a_program_that_ignores_the_first()
         await asyncio.Event().wait()
 
     thread = spawn(aio.run, main())
-    sleep(0.001)
+    # A task that is cancelled before its first step has none.
+    assert begun.wait(20)
     thread.cancel()
-    asked.wait()
+    assert asked.wait(20)
     thread.cancel()
     assert thread.join(20)
     with pytest.raises(WasCancelled):
@@ -214,8 +225,10 @@ sleep(1000)
 def test_the_background_loop_ends_with_the_process_and_runs_finally() -> None:
     done = program("""
 import asyncio, time
-from verdant import aio, spawn, sleep
+from verdant import Event, aio, spawn
+begun = Event()
 async def main():
+    begun.set()
     try:
         await asyncio.Event().wait()
     finally:
@@ -223,7 +236,7 @@ async def main():
         print("cleaned up")
 aio.wait(asyncio.to_thread(time.sleep, 0))
 spawn(aio.wait, main())
-sleep(0.01)
+begun.wait()
 """)
     assert (done.returncode, done.stdout, done.stderr) == (0, "cleaned up\n", "")
 
@@ -231,6 +244,7 @@ sleep(0.01)
 CTRL_C = """
 import asyncio, os, signal, sys, time
 from verdant import aio, sleep, spawn
+from verdant.green import signal as green_signal
 patched = {patched}
 if patched:
     from verdant import monkey_patch
@@ -250,7 +264,7 @@ try:
     print(aio.run(program()))
 except KeyboardInterrupt:
     print("interrupted")
-assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+assert signal.getsignal(signal.SIGINT) is green_signal.default_int_handler
 """
 
 

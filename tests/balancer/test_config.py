@@ -42,6 +42,9 @@ def test_a_config_is_a_value() -> None:
         ({"state_dir": ""}, "length >= 1"),
         ({"statedir": "x"}, "unknown field `statedir`"),
         ({"wake": {"publish": "127.0.0.1:1"}}, "publish: .* is no ZeroMQ endpoint"),
+        ({"wake": {"publish": "tcp://*:8043"}}, "publish: .* plain text"),
+        ({"wake": {"keys": "x.key_secret"}}, "allow: `keys` and `allow` go together"),
+        ({"wake": {"allow": "clients"}}, "keys: `keys` and `allow` go together"),
         ({"wake": {"command": []}}, "length >= 1"),
         ({"wake": {"command": [""]}}, "command: its first word"),
         ({"wake": {"repeat_s": -1}}, "> 0"),
@@ -56,3 +59,8 @@ def test_what_no_start_could_use_is_refused(given: dict[str, Any], says: str) ->
 def test_only_internal_listeners_will_do() -> None:
     config = msgspec.convert({"bind": [], "bind_internal": ["unix:/x"]}, BalancerConfig)
     assert config.bind_internal == ["unix:/x"]
+
+
+def test_notices_may_leave_the_machine_when_it_is_said_so() -> None:
+    for words in ({"insecure": True}, {"keys": "x.key_secret", "allow": "*"}):
+        msgspec.convert({"publish": "tcp://*:8043", **words}, WakeConfig)

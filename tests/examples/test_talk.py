@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import zmq
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 TALK = Path(__file__).parents[2] / "examples/talk"
 
@@ -40,10 +41,15 @@ def run(name: str, *arguments: str) -> str:
 
 
 @contextmanager
-def serving(name: str) -> Iterator[tuple[str, int]]:
-    """Run a server that says where it listens, and end it by Ctrl-C."""
+def serving(
+    name: str, *arguments: str, said_before_end: Sequence[str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Run a server that says where it listens, and end it by Ctrl-C.
+
+    said_before_end: lines that it says first, in any order.
+    """
     with subprocess.Popen(
-        [sys.executable, "-W", "error", TALK / name, "127.0.0.1:0"],
+        [sys.executable, "-W", "error", TALK / name, *(arguments or ["127.0.0.1:0"])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,6 +59,8 @@ def serving(name: str) -> Iterator[tuple[str, int]]:
             said = re.fullmatch(r"listening on (.+):(\d+)\n", program.stdout.readline())
             assert said is not None
             yield said[1], int(said[2])
+            lines = [program.stdout.readline().rstrip() for _ in said_before_end or ()]
+            assert sorted(lines) == sorted(said_before_end or ())
             program.send_signal(signal.SIGINT)
             out, err = program.communicate(timeout=PROGRAM_S)
             assert (out.splitlines()[-1], err, program.returncode) == ("closed", "", 0)
@@ -83,6 +91,10 @@ def line_server(answer: bytes | None) -> Iterator[str]:
         finally:
             ended.set()
             thread.join(PROGRAM_S)
+
+
+# A server of the examples on any free port.
+ANY = "tcp://127.0.0.1:*"
 
 
 def test_every_example_is_short_and_tested_here() -> None:
@@ -191,3 +203,46 @@ def test_wsgi_server() -> None:
             assert answer.status == 200
             counts.append(json.loads(answer.read()))
         assert counts == [{"a.example": 1}, {"a.example": 2}, {"a.example": 2}]
+
+
+def test_req_to_two_reps() -> None:
+    with serving("you_said.py", ANY) as (one, port), serving("you_said.py", ANY) as (two, other):
+        out = run("ask_two.py", f"{one}:{port}", f"{two}:{other}")
+    assert out.splitlines() == ["you said: hi there"] * 2
+
+
+def test_pub_and_sub() -> None:
+    with serving("overhear.py", ANY, said_before_end=["Hello, world!"]) as (host, port):
+        assert run("publish.py", f"{host}:{port}") == ""
+
+
+def test_push_and_pull() -> None:
+    lines = [f"line {number}" for number in range(10)]
+    with serving("pull_logs.py", ANY, said_before_end=lines) as (host, port):
+        assert run("push_logs.py", "10", f"{host}:{port}") == ""
+
+
+def test_a_request_under_a_timeout() -> None:
+    with serving("you_said.py", ANY) as (host, port):
+        out = run("only_hope.py", f"{host}:{port}")
+    assert out.splitlines() == [
+        "you said: help me! you're my only hope!",
+        "you said: anybody?",
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        out = run("only_hope.py", f"tcp://127.0.0.1:{silent.getsockname()[1]}", "0.05")
+    assert out.splitlines() == ["cleaning up: not finished within 0.05 s"] * 2
+
+
+@pytest.mark.parametrize("name", ["handle_request.py", "loop_by_hand.py"])
+def test_zmq_loop_answers_others_meanwhile(name: str) -> None:
+    # One after the other, a hundred of them would take longer than PROGRAM_S.
+    with serving(name, ANY, "1") as (host, port), zmq.Context() as context, ExitStack() as stack:
+        clients = [stack.enter_context(context.socket(zmq.REQ)) for _ in range(100)]
+        for number, client in enumerate(clients):
+            client.set(zmq.LINGER, 0)
+            client.set(zmq.RCVTIMEO, PROGRAM_S * 1000)
+            client.connect(f"{host}:{port}")
+            client.send(b"%d " % number)
+        for number, client in enumerate(clients):
+            assert client.recv() == b"%d %d " % (number, number)

@@ -226,3 +226,50 @@ def test_five_hundred_connections() -> None:
     server.cancel()
     server.join()
     listener.close()
+
+
+def full_listener() -> tuple[socket, list[socket]]:
+    """A listener whose backlog is full, so that one more is not accepted; and who fills it."""
+    listener = create_server(("127.0.0.1", 0), backlog=1)
+    fillers = []
+    while True:
+        filler = socket()
+        filler.settimeout(0.2)
+        fillers.append(filler)
+        try:
+            filler.connect(listener.getsockname())
+        except TimeoutError:
+            return listener, fillers
+
+
+class Bound(OSError):
+    """A bound that looks like a connection's failure."""
+
+
+@pytest.mark.parametrize("all_errors", [False, True])
+def test_a_callers_bound_is_not_one_addresss_failure(
+    all_errors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, fillers = full_listener()
+
+    def twice(host: str, port: int, *rest: int) -> object:
+        found = getaddrinfo(host, port, *rest)
+        return [found[0], found[0]]
+
+    monkeypatch.setattr("verdant.green.socket.getaddrinfo", twice)
+    mine = Bound("out of time")
+    scope = Timeout(0.05, mine)
+    # Were it taken for the first address's failure, the second would be tried without a bound.
+    with pytest.raises(Bound) as caught, Timeout(30), scope:
+        create_connection(listener.getsockname(), all_errors=all_errors)
+    assert caught.value is mine
+    plain = Timeout(0.05)
+    with pytest.raises(Timeout) as expired, Timeout(30), plain:
+        create_connection(listener.getsockname(), all_errors=all_errors)
+    assert expired.value is plain
+    # A socket's own timeout is for one address, as in the stdlib.
+    with pytest.raises(ExceptionGroup if all_errors else TimeoutError) as failed:
+        create_connection(listener.getsockname(), 0.05, all_errors=all_errors)
+    assert not isinstance(failed.value, ExceptionGroup) or len(failed.value.exceptions) == 2
+    for sock in (listener, *fillers):
+        sock.close()

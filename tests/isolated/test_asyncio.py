@@ -8,7 +8,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# In its debug mode asyncio warns of every step that takes longer than 0.1 s: on a busy machine, of
+# any.
 HEAD = """
+import logging
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 import asyncio, os, socket, subprocess, sys, threading, time
 from verdant import Event, TimedOut, aio
 """
@@ -116,8 +120,11 @@ async def main():
             sleep(0)
         counted.set()
     counted = threading.Event()
+    # Else one thread may be through with two calls before another has begun.
+    all_three = threading.Barrier(3)
     def blocks():
         assert counted.wait(20)
+        all_three.wait(20)
         native_sleep(0.001)
         time.sleep(0.001)
         return get_ident(), number.get()

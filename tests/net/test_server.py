@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from verdant import Event, Timeout, sleep, spawn
 from verdant.net import Server, Stream, bound_address, connect, listen, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def address_of(listener: Any) -> tuple[str, int]:
@@ -157,3 +161,75 @@ def test_a_failing_handler_touches_no_other_connection(caplog: pytest.LogCapture
         assert ask(address_of(listener), b".") == b"well"
         server.stop()
     assert "a bug" in caplog.text
+
+
+def refused() -> None:
+    listener = listen("127.0.0.1:0")
+    address = address_of(listener)
+    listener.close()
+    connect(address)
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [refused, lambda: open("/nowhere/at/all"), lambda: os.read(-1, 1)],  # noqa: SIM115
+    ids=["another connection", "a file", "a descriptor"],
+)
+def test_a_handlers_own_error_is_told_though_it_is_an_oserror(
+    fails: Callable[[], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    def handle(stream: Stream) -> None:
+        stream.recv(1)
+        fails()
+
+    listener = listen("127.0.0.1:0")
+    server = Server(listener, handle)
+    server.start()
+    with Timeout(30):
+        stream = connect(address_of(listener))
+        stream.sendall(b"x")
+        assert stream.recv(1) == b""
+        stream.close()
+        server.stop()
+    (record,) = (record for record in caplog.records if record.name == "verdant.net")
+    assert record.levelname == "ERROR"
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], OSError)
+
+
+@pytest.mark.parametrize("how", ["reset", "end", "cut by the server"])
+def test_a_peer_that_has_gone_is_no_failure_of_the_handler(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "verdant.net")
+    begun, ended = Event(), Event()
+
+    def handle(stream: Stream) -> None:
+        begun.set()
+        try:
+            if how == "end":
+                while stream.recv(100):
+                    pass
+                raise ConnectionError("the message was not whole")
+            if how == "cut by the server":
+                stream.abort()
+            while True:
+                stream.sendall(bytes(100_000))
+        finally:
+            ended.set()
+
+    listener = listen("127.0.0.1:0")
+    server = Server(listener, handle)
+    server.start()
+    with Timeout(30):
+        stream = connect(address_of(listener))
+        begun.wait()
+        if how == "reset":
+            stream.break_off()
+        elif how == "end":
+            stream.send_eof()
+        ended.wait()
+        stream.close()
+        server.stop()
+    (record,) = (record for record in caplog.records if record.name == "verdant.net")
+    assert record.levelname == "DEBUG"

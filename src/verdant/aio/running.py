@@ -16,20 +16,17 @@ import asyncio
 import atexit
 import inspect
 import os
-import signal
 import threading
-from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from verdant.aio.errors import InsideLoop
 from verdant.aio.loop import Loop, LoopThread
-from verdant.core import Cancelled, Parkable, WasCancelled, current_hub, current_thread, interrupt
+from verdant.core import Cancelled, WasCancelled, current_hub, take_over_ctrl_c
 from verdant.core.originals import get_ident, thread_local
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterator
-    from types import FrameType
+    from collections.abc import Awaitable, Coroutine
 
 __all__ = ["home", "loop_for_green", "refuse_inside_loop", "run", "stop"]
 
@@ -125,20 +122,21 @@ def run(main: Coroutine[Any, Any, T] | Awaitable[T], *, debug: bool | None = Non
     if not inspect.isawaitable(main):
         raise TypeError(f"aio.run() needs a coroutine or another awaitable, not {main!r}")
     program = _Program(main if inspect.iscoroutine(main) else _awaited(main), debug)
-    with _ctrl_c_in(current_thread()):
+    # A task that happens to run when Ctrl-C comes would not be the one to cancel.
+    take_over_ctrl_c()
+    try:
+        program.join()
+    except BaseException as exc:
+        program.stop()
         try:
             program.join()
-        except BaseException as exc:
-            program.stop()
-            try:
-                program.join()
-            except BaseException:
-                # Asked a second time: the loop ends without its tasks' consent.
-                program.cancel()
-                raise
-            # As in asyncio, a program that takes Ctrl-C for a wish may go on to its result.
-            if not isinstance(exc, KeyboardInterrupt) or program.was_cancelled:
-                raise
+        except BaseException:
+            # Asked a second time: the loop ends without its tasks' consent.
+            program.cancel()
+            raise
+        # As in asyncio, a program that takes Ctrl-C for a wish may go on to its result.
+        if not isinstance(exc, KeyboardInterrupt) or program.was_cancelled:
+            raise
     if isinstance(program.failure, Cancelled):
         raise WasCancelled("the green thread of aio.run() was cancelled: there is no result")
     if program.failure is not None:
@@ -148,38 +146,6 @@ def run(main: Coroutine[Any, Any, T] | Awaitable[T], *, debug: bool | None = Non
 
 async def _awaited(what: Awaitable[T]) -> T:
     return await what
-
-
-@contextmanager
-def _ctrl_c_in(thread: Parkable) -> Iterator[None]:
-    """Let the first Ctrl-C interrupt `thread`, instead of whatever code runs when it arrives.
-
-    Only for the main program, and where nobody else handles it: a task that happened to run would
-    not be the one to cancel.
-    """
-    if (
-        thread is not thread.hub.main
-        or threading.main_thread().ident != get_ident()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield
-        return
-    came = False
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        nonlocal came
-        if came:
-            signal.default_int_handler(signum, frame)
-        came = True
-        # Through the door for strangers: this runs between any two instructions of the hub.
-        thread.hub.run_soon_threadsafe(interrupt, thread, KeyboardInterrupt())
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is handle:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def loop_for_green(awaitable: object) -> Loop | None:

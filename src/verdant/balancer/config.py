@@ -20,6 +20,7 @@ from typing import Annotated
 import msgspec
 
 from verdant.address import BadAddress, TcpAddress, parse_address
+from verdant.zmq.endpoints import is_exposed
 
 __all__ = ["BalancerConfig", "WakeConfig"]
 
@@ -46,6 +47,12 @@ class WakeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     # A notice can be lost (PUB keeps none for late subscribers), so it is repeated for as long as
     # requests wait. Five seconds is well below what a client waits, well above a fast start.
     repeat_s: _Seconds = 5.0
+    # The publisher's secret key file: subscribers then need keys, those of the directory `allow`
+    # ("*" is any).
+    keys: _Text | None = None
+    allow: _Text | None = None
+    # Notices to other machines in plain text: whoever is on the way sees which hosts are asked for.
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         """Refuses what no start could use."""
@@ -53,6 +60,18 @@ class WakeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError(
                 f"publish: {self.publish!r} is no ZeroMQ endpoint; write it as "
                 "tcp://127.0.0.1:8043 or ipc:///run/verdant/wake"
+            )
+        if (self.keys is None) != (self.allow is None):
+            missing = "keys" if self.keys is None else "allow"
+            raise ValueError(
+                f"{missing}: `keys` and `allow` go together; name the publisher's secret key file "
+                'and the directory of its subscribers\' .key files (or "*")'
+            )
+        open_to_all = self.keys is None and not self.insecure
+        if self.publish is not None and open_to_all and is_exposed(self.publish):
+            raise ValueError(
+                f"publish: {self.publish!r} can be reached from other machines in plain text; "
+                "give `keys` and `allow`, or say `insecure = true`"
             )
         if self.command is not None and not self.command[0]:
             raise ValueError("command: its first word must be the program to run")

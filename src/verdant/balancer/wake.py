@@ -19,11 +19,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from verdant.core import run_in_worker, sleep, spawn
-from verdant.zmq import LINGER, PUB, Context, ZMQError
+from verdant.net import AddressUnusable
+from verdant.zmq import LINGER, MAXMSGSIZE, PUB, Context, ZMQError
+from verdant.zmq.security import REQUEST_BYTES_MAX, read_keys, secure_server
 
 if TYPE_CHECKING:
     from verdant.balancer.config import WakeConfig
     from verdant.balancer.holding import Holding
+    from verdant.zmq import Socket
 
 __all__ = ["NOTICE", "Waker"]
 
@@ -43,11 +46,30 @@ class Waker:
         self._config = config
         self.holding: Holding | None = None
         self._context = Context() if config.publish else None
-        self._socket = None
+        self._socket: Socket | None = None
+        try:
+            self._open(config)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, config: WakeConfig) -> None:
         if self._context is not None and config.publish:
             self._socket = self._context.socket(PUB)
             self._socket.setsockopt(LINGER, 0)
-            self._socket.bind(config.publish)
+            # Subscribers send subscriptions, and those are short.
+            self._socket.setsockopt(MAXMSGSIZE, REQUEST_BYTES_MAX)
+            if config.keys is not None and config.allow is not None:
+                name = f"wake notices on {config.publish}"
+                keys = read_keys(config.keys)
+                secure_server(self._socket, keys, allow=config.allow, name=name)
+            try:
+                self._socket.bind(config.publish)
+            except ZMQError as exc:
+                raise AddressUnusable(
+                    f"cannot publish wake notices on {config.publish} ({exc.strerror}): stop who "
+                    "listens there, or choose another endpoint"
+                ) from exc
 
     def first_held(self, host: bytes) -> None:
         """Begin to raise notices for `host`, until nobody waits for it. Does not park."""

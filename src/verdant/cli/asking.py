@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import click
 
 from verdant.cli.logoptions import (
-    endpoint_option,
     example,
     json_option,
-    servers_of,
+    peers_of,
     stack_options,
 )
+from verdant.cli.peers import peer_options
 from verdant.cli.rows import echo_gap, echo_row, echo_table
 from verdant.logs import BadQuery, Gap, Reader, shown_fields
 from verdant.logs.query import make_plan, pointed_at
@@ -65,7 +65,7 @@ _timeout = click.option(
               help="Lines to show before and behind each, of the same app and host.")  # fmt: skip
 @click.option("--page", metavar="PAGE", help="The lines behind those that ended with this page.")
 @click.option("--follow", is_flag=True, help="Go on with new lines, as `tail` does.")
-@endpoint_option("query")
+@peer_options("query")
 @stack_options
 @_timeout
 @_colour
@@ -79,6 +79,8 @@ def query(
     page: str | None,
     follow: bool,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -95,7 +97,9 @@ def query(
       app=web | p50,p99 duration_us      | top 10 path      | sort -bytes | fields time,msg
     """
     text = " ".join(terms)
-    reader = Reader(servers_of("query", servers, path, data_dir, port_base), timeout_s)
+    named = (servers, server_keys, client_keys)
+    peers = peers_of("query", named, path, data_dir, port_base)
+    reader = Reader(peers.endpoints, timeout_s, peers.security)
     with _closing(reader), _pointing(text):
         if follow:
             _tail(reader.follow(text, last=limit), None, as_json=as_json, colour=colour)
@@ -161,7 +165,7 @@ def _say_missing(found: Found) -> None:
               help="Where to note how far this tail came, and to go on from.")  # fmt: skip
 @click.option("--behind-max", type=click.IntRange(0), default=0, metavar="LINES",
               help="Skip lines, and say so, when so far behind a server; 0 is never.")  # fmt: skip
-@endpoint_option("query")
+@peer_options("query")
 @stack_options
 @_colour
 @json_option
@@ -171,6 +175,8 @@ def tail(
     state: str | None,
     behind_max: int,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -179,7 +185,9 @@ def tail(
 ) -> None:
     """Show lines as they come, until Ctrl-C."""
     text = " ".join(terms)
-    reader = Reader(servers_of("query", servers, path, data_dir, port_base), SILENT_S_MAX)
+    named = (servers, server_keys, client_keys)
+    peers = peers_of("query", named, path, data_dir, port_base)
+    reader = Reader(peers.endpoints, SILENT_S_MAX, peers.security)
     token = None
     if state is not None and os.path.exists(state):
         token = Path(state).read_text(encoding="ascii", errors="replace").strip() or None
@@ -216,7 +224,7 @@ def _note(state: str, token: str) -> None:
 @click.command(epilog=example("verdant logs sql 'SELECT app, count(*) FROM lines GROUP BY app'"))
 @click.argument("statement")
 @click.option("--limit", type=click.IntRange(1, 50_000), default=1000, show_default=True)
-@endpoint_option("query")
+@peer_options("query")
 @stack_options
 @_timeout
 @json_option
@@ -224,6 +232,8 @@ def sql(
     statement: str,
     limit: int,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -235,7 +245,9 @@ def sql(
     Its columns: time, t (nanoseconds), app, host, level, msg, fields (JSON), received, client,
     epoch, seq, idx, pos. Each server answers for itself: a line that two have is in both answers.
     """
-    reader = Reader(servers_of("query", servers, path, data_dir, port_base), timeout_s)
+    named = (servers, server_keys, client_keys)
+    peers = peers_of("query", named, path, data_dir, port_base)
+    reader = Reader(peers.endpoints, timeout_s, peers.security)
     with _closing(reader), _pointing(statement):
         tables, found = reader.sql(statement, limit)
         for server, table in tables.items():

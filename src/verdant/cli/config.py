@@ -31,6 +31,8 @@ class LogsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     server: list[LogServerConfig] = msgspec.field(default_factory=list)
     # Under which app the balancer's access log is kept.
     access_app: str = "balancer"
+    # The secret key file of the balancer's shipper and of `verdant logs`, for servers with keys.
+    client_keys: str | None = None
 
 
 class StackConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

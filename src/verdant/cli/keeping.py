@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from verdant.cli.logoptions import (
-    endpoint_option,
     example,
-    servers_of,
+    peers_of,
     stack_options,
     stores_of,
 )
+from verdant.cli.peers import peer_options
 from verdant.cli.transfer import TransferFailed, export_lines, import_batches, read_lines
 from verdant.core import run_in_worker
 from verdant.logs import BadQuery, Reader
@@ -107,7 +107,7 @@ def rebuild(directories: tuple[str, ...], path: str | None, data_dir: str, port_
               help="Copy whole segments there instead, as they are.")  # fmt: skip
 @click.option("--store", "stores", multiple=True, metavar="DIRECTORY",
               help="With --parquet: of these; default: the configured ones.")  # fmt: skip
-@endpoint_option("query")
+@peer_options("query")
 @stack_options
 def export(
     terms: tuple[str, ...],
@@ -115,6 +115,8 @@ def export(
     parquet: str | None,
     stores: tuple[str, ...],
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -129,7 +131,9 @@ def export(
         _export_parquet(stores_of(stores, path, data_dir, port_base), parquet)
         return
     text = " ".join(terms)
-    reader = Reader(servers_of("query", servers, path, data_dir, port_base))
+    named = (servers, server_keys, client_keys)
+    peers = peers_of("query", named, path, data_dir, port_base)
+    reader = Reader(peers.endpoints, security=peers.security)
     count = 0
     try:
         with (
@@ -162,11 +166,13 @@ def _export_parquet(directories: list[str], target: str) -> None:
 
 @click.command("import", epilog=example("verdant logs import web.jsonl segments/*.parquet"))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@endpoint_option("collect")
+@peer_options("collect")
 @stack_options
 def import_(
     files: tuple[str, ...],
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -175,11 +181,12 @@ def import_(
 
     Lines that are there already, from this file or from where it was exported, stay as they are.
     """
-    endpoints = servers_of("collect", servers, path, data_dir, port_base)
+    named = (servers, server_keys, client_keys)
+    peers = peers_of("collect", named, path, data_dir, port_base)
     for name in files:
         stored = present = 0
         with _progress(name, " lines") as progress:
-            for stored, present in import_batches(_batches_of(Path(name)), endpoints):
+            for stored, present in import_batches(_batches_of(Path(name)), peers):
                 progress(stored + present, 0)
         click.echo(f"{name}: {stored} lines stored, {present} were there", err=True)
 

@@ -17,14 +17,14 @@ from verdant.cli.config import (
     default_config,
     load_config,
 )
+from verdant.cli.peers import Peers, chosen_peers
 from verdant.errors import ConfigurationError
 
 __all__ = [
     "configuration",
-    "endpoint_option",
     "example",
     "json_option",
-    "servers_of",
+    "peers_of",
     "stack_options",
     "stores_of",
 ]
@@ -64,36 +64,20 @@ def stack_options(command: _Command) -> _Command:
     return command
 
 
-def endpoint_option(kind: str) -> Callable[[_Command], _Command]:
-    """The log servers' `kind` of endpoint, any number of times."""
-
-    def decorate(command: _Command) -> _Command:
-        return click.option(
-            "--server",
-            "servers",
-            multiple=True,
-            metavar="ENDPOINT",
-            help=f"A log server's {kind} endpoint; may be repeated. Default: the built-in stack's.",
-        )(command)
-
-    return decorate
-
-
 def configuration(path: str | None, data_dir: str, port_base: int) -> StackConfig:
     """The configuration in the file at `path`, else the built-in one."""
     return default_config(data_dir, port_base) if path is None else load_config(path)
 
 
-def servers_of(
-    kind: str, servers: tuple[str, ...], path: str | None, data_dir: str, port_base: int
-) -> list[str]:
-    """The endpoints that were named, else those of the configuration."""
-    if servers:
-        return list(servers)
-    configured = configuration(path, data_dir, port_base).logs.server
-    if not configured:
-        raise ConfigurationError(f"{path} has no log servers: name one with --server")
-    return [getattr(server, kind) for server in configured]
+def peers_of(
+    kind: str,
+    named: tuple[tuple[str, ...], tuple[str, ...], str | None],
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+) -> Peers:
+    """The servers that `peer_options` named, else those of the configuration. Reads key files."""
+    return chosen_peers(kind, named, lambda: configuration(path, data_dir, port_base).logs)
 
 
 def stores_of(

@@ -19,14 +19,15 @@ from verdant.balancer import BadRule, BalancerClient, parse_rule
 from verdant.cli.asking import query, sql, tail
 from verdant.cli.config import PORT_BASE_DEFAULT
 from verdant.cli.keeping import export, import_, rebuild, verify
+from verdant.cli.keys import keys
 from verdant.cli.logoptions import (
     configuration,
-    endpoint_option,
     example,
-    servers_of,
+    peers_of,
     stack_options,
 )
 from verdant.cli.output import CommandGroup, print_json, print_table
+from verdant.cli.peers import peer_options
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
 
@@ -243,12 +244,14 @@ for _command in (query, tail, sql, verify, rebuild, export, import_):
 @logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
-@endpoint_option("collect")
+@peer_options("collect")
 @stack_options
 def ship(
     file: IO[bytes],
     app: str,
     servers: tuple[str, ...],
+    server_keys: tuple[str, ...],
+    client_keys: str | None,
     path: str | None,
     data_dir: str,
     port_base: int,
@@ -256,11 +259,12 @@ def ship(
     """Send lines of FILE (- for standard input) and wait until they are stored."""
     from verdant.cli.ship import ship_lines
 
-    counts = ship_lines(file, app, servers_of("collect", servers, path, data_dir, port_base))
+    named = (servers, server_keys, client_keys)
+    counts = ship_lines(file, app, peers_of("collect", named, path, data_dir, port_base))
     if not counts.stored:
         raise VerdantError(
             f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running? (`verdant up`)"
+            "is one running (`verdant up`), and does it take us with the key that we show?"
         )
     click.echo(f"{counts.lines} lines stored", err=True)
 
@@ -286,6 +290,8 @@ def serve(
     names = ", ".join(server.name for server in configured) or "none"
     raise ConfigurationError(f"there is no log server {name!r} in the configuration: {names}")
 
+
+main.add_command(keys)
 
 if __name__ == "__main__":
     main(prog_name="verdant")

@@ -17,7 +17,8 @@ from verdant.cli.serving import wait_for_signal
 from verdant.core import GreenThread, spawn
 from verdant.http import HttpServer, Request, Response, ServerConnection
 from verdant.net import listen
-from verdant.zmq import SUB, SUBSCRIBE, Context
+from verdant.zmq import MAXMSGSIZE, SUB, SUBSCRIBE, Context
+from verdant.zmq.security import REQUEST_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,7 @@ class SampleWaker:
         self._context = Context()
         self._socket = self._context.socket(SUB)
         self._socket.setsockopt(SUBSCRIBE, NOTICE)
+        self._socket.setsockopt(MAXMSGSIZE, REQUEST_BYTES_MAX)
         self._socket.connect(endpoint)
         self._thread: GreenThread[None] | None = None
 
@@ -70,8 +72,8 @@ class SampleWaker:
 
     def _wake_when_asked(self) -> None:
         while True:
-            _, host = self._socket.recv_multipart()
-            if host == SAMPLE_HOST.encode():
+            # Whatever else comes in is no notice of ours.
+            if self._socket.recv_multipart() == [NOTICE, SAMPLE_HOST.encode()]:
                 break
         self._child.start()
         rule: list[object] = ["proxy", {"backends": [["127.0.0.1", self._port]]}, False]

@@ -15,6 +15,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from verdant.balancer import AccessRecord, BalancerService
+from verdant.cli.peers import configured_peers
 from verdant.logs import Record, Shipper, Spool
 from verdant.sync import Event
 
@@ -63,7 +64,8 @@ def serve_balancer(config: StackConfig, ready: Callable[[], object]) -> None:
     note: Callable[[AccessRecord], object] | None = None
     if config.logs.server:
         spool = Spool(f"balancer@{socket.gethostname()}")
-        shipper = Shipper(spool, [server.collect for server in config.logs.server])
+        peers = configured_peers(config.logs, "collect")
+        shipper = Shipper(spool, peers.endpoints, peers.security)
         note = _access_sink(spool, config.logs.access_app)
     service = BalancerService(config.balancer, note)
     if shipper is not None:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from verdant.core import run_in_worker, sleep
 from verdant.logs import Record, Shipper, Spool
+
+if TYPE_CHECKING:
+    from verdant.cli.peers import Peers
 
 __all__ = ["Shipped", "ship_lines"]
 
@@ -30,11 +33,11 @@ class Shipped:
     stored: bool
 
 
-def ship_lines(file: IO[bytes], app: str, servers: list[str]) -> Shipped:
+def ship_lines(file: IO[bytes], app: str, servers: Peers) -> Shipped:
     """Send each line of `file` as a record of `app`. Parks."""
     host = socket.gethostname()
     spool = Spool(f"ship@{host}@{time.time_ns()}")
-    shipper = Shipper(spool, servers)
+    shipper = Shipper(spool, servers.endpoints, servers.security)
     shipper.start()
     count = 0
     try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from verdant.cli.peers import Peers
     from verdant.logs import Row
     from verdant.zmq import Socket
 
@@ -128,7 +129,7 @@ def _batch(client: str, seq: int, lines: list[bytes]) -> Batch:
     return Batch(BatchId(client, 0, seq), len(lines), compress(b"".join(lines)))
 
 
-def import_batches(batches: Iterator[Batch], servers: list[str]) -> Iterator[tuple[int, int]]:
+def import_batches(batches: Iterator[Batch], servers: Peers) -> Iterator[tuple[int, int]]:
     """Store each batch on one of `servers`. Yields lines stored, and lines that were there. Parks.
 
     Raises `TransferFailed` when no server takes a batch.
@@ -136,9 +137,11 @@ def import_batches(batches: Iterator[Batch], servers: list[str]) -> Iterator[tup
     context = Context()
     try:
         sockets = []
-        for server in servers:
+        for server in servers.endpoints:
             socket = context.socket(DEALER)
             socket.setsockopt(LINGER, 0)
+            if server in servers.security:
+                servers.security[server].apply(socket)
             socket.connect(server)
             sockets.append(socket)
         stored = present = 0

@@ -1,5 +1,6 @@
 """The runtime: hub, green threads, timeouts, native workers, and how to look inside."""
 
+from verdant.core.ctrl_c import default_int_handler, take_over_ctrl_c
 from verdant.core.current import slot
 from verdant.core.deadlock import Deadlock
 from verdant.core.forking import renew_in_child
@@ -58,6 +59,7 @@ __all__ = [
     "Workers",
     "current_hub",
     "current_thread",
+    "default_int_handler",
     "dump",
     "dump_on_signal",
     "hub_statistics",
@@ -73,6 +75,7 @@ __all__ = [
     "slot",
     "spawn",
     "spawn_after",
+    "take_over_ctrl_c",
     "unpark",
     "watch_fd",
     "with_timeout",

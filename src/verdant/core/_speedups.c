@@ -29,13 +29,17 @@ frames per receive, two per send, and a loop turn per event. Who runs is said at
 #define BUFFER_BYTES (64 * 1024)
 static char buffer[BUFFER_BYTES];
 
-static PyObject *str_scheduled, *str_interrupts, *str_popleft, *str_append, *str_switch, *str_wait_readable, *str_wait_writable;
-static PyObject *str_rouse_readers, *str_rouse_writers, *str_leave_readers, *str_leave_writers;
+static PyObject *str_scheduled, *str_interrupts, *str_popleft, *str_append, *str_switch;
+static PyObject *str_wait_readable, *str_wait_writable;
+static PyObject *str_more_readers, *str_more_writers, *str_leave_readers, *str_leave_writers;
 
 typedef struct {
     PyObject_HEAD
     PyObject *greenlet;
     PyObject *ready;
+    /* Methods of `ready`, bound once. */
+    PyObject *append;
+    PyObject *popleft;
     Py_ssize_t batch;
 } Hub;
 
@@ -109,7 +113,7 @@ following(Hub *hub)
         return NULL;
     }
     if (is_plain(next) && PyGreenlet_ACTIVE((PyGreenlet *)next)) {
-        PyObject *taken = PyObject_CallMethodNoArgs(hub->ready, str_popleft);
+        PyObject *taken = PyObject_CallNoArgs(hub->popleft);
         if (taken != NULL) {
             hub->batch--;
             Py_DECREF(taken);
@@ -149,7 +153,7 @@ hub_run_ready(PyObject *self, PyObject *Py_UNUSED(none))
         return NULL;
     while (hub->batch > 0 && PyObject_Size(hub->ready) > 0) {
         hub->batch--;
-        PyObject *next = PyObject_CallMethodNoArgs(hub->ready, str_popleft);
+        PyObject *next = PyObject_CallNoArgs(hub->popleft);
         if (next == NULL)
             return NULL;
         int failed = switch_to(next);
@@ -186,7 +190,7 @@ hub_take_turns(PyObject *self, PyObject *me)
     Hub *hub = (Hub *)self;
     if (raise_interrupt(me) < 0 || PyObject_SetAttr(me, str_scheduled, Py_True) < 0)
         return NULL;
-    PyObject *appended = PyObject_CallMethodOneArg(hub->ready, str_append, me);
+    PyObject *appended = PyObject_CallOneArg(hub->append, me);
     if (appended == NULL)
         return NULL;
     Py_DECREF(appended);
@@ -202,6 +206,8 @@ hub_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(hub->greenlet);
     Py_VISIT(hub->ready);
+    Py_VISIT(hub->append);
+    Py_VISIT(hub->popleft);
     return 0;
 }
 
@@ -211,6 +217,8 @@ hub_clear(PyObject *self)
     Hub *hub = (Hub *)self;
     Py_CLEAR(hub->greenlet);
     Py_CLEAR(hub->ready);
+    Py_CLEAR(hub->append);
+    Py_CLEAR(hub->popleft);
     return 0;
 }
 
@@ -224,9 +232,41 @@ hub_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
+static PyObject *
+hub_get_ready(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *ready = ((Hub *)self)->ready;
+    return Py_NewRef(ready == NULL ? Py_None : ready);
+}
+
+static int
+hub_set_ready(PyObject *self, PyObject *ready, void *Py_UNUSED(closure))
+{
+    Hub *hub = (Hub *)self;
+    if (ready == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a hub has a ready queue");
+        return -1;
+    }
+    PyObject *append = PyObject_GetAttr(ready, str_append);
+    PyObject *popleft = PyObject_GetAttr(ready, str_popleft);
+    if (append == NULL || popleft == NULL) {
+        Py_XDECREF(append);
+        Py_XDECREF(popleft);
+        return -1;
+    }
+    Py_XSETREF(hub->ready, Py_NewRef(ready));
+    Py_XSETREF(hub->append, append);
+    Py_XSETREF(hub->popleft, popleft);
+    return 0;
+}
+
+static PyGetSetDef hub_getset[] = {
+    {"ready", hub_get_ready, hub_set_ready, NULL, NULL},
+    {NULL},
+};
+
 static PyMemberDef hub_members[] = {
     {"greenlet", T_OBJECT, offsetof(Hub, greenlet), 0, NULL},
-    {"ready", T_OBJECT, offsetof(Hub, ready), 0, NULL},
     {"batch", T_PYSSIZET, offsetof(Hub, batch), 0, NULL},
     {NULL},
 };
@@ -241,6 +281,7 @@ static PyMethodDef hub_methods[] = {
 static PyType_Slot hub_slots[] = {
     {Py_tp_doc, "The ready queue of a hub, and who runs next."},
     {Py_tp_members, hub_members},
+    {Py_tp_getset, hub_getset},
     {Py_tp_methods, hub_methods},
     {Py_tp_traverse, hub_traverse},
     {Py_tp_clear, hub_clear},
@@ -310,17 +351,20 @@ has_line(PyObject *line)
     return is_nobody(line) ? 0 : PyObject_IsTrue(line);
 }
 
-/* Wait as `wait_readable()` or `wait_writable()` does, which is called where there is a line. */
+/* Wait as `wait_readable()` or `wait_writable()` does, which is called where there is a line. Who
+   waits `again` goes to its head. */
 static int
-wait_for(Watch *watch, PyObject **slot, PyObject *line, PyObject *str_wait, PyObject *str_leave)
+wait_for(Watch *watch, PyObject **slot, PyObject *line, PyObject *str_wait, PyObject *str_leave,
+         int again)
 {
     if (fail_closed(watch) < 0)
         return -1;
-    int queued = is_nobody(*slot) ? has_line(line) : 1;
+    int queued = !is_nobody(*slot) ? 1 : again ? 0 : has_line(line);
     if (queued < 0)
         return -1;
     if (queued) {
-        PyObject *waited = PyObject_CallMethodNoArgs((PyObject *)watch, str_wait);
+        PyObject *waited = PyObject_CallMethodObjArgs((PyObject *)watch, str_wait, Py_None,
+                                                      again ? Py_True : Py_False, NULL);
         Py_XDECREF(waited);
         return waited == NULL ? -1 : 0;
     }
@@ -358,11 +402,14 @@ watch_read(PyObject *self, PyObject *argument)
             PyErr_SetString(PyExc_ValueError, "negative buffersize in recv");
         return NULL;
     }
+    int again = 0;
     for (;;) {
-        if (!watch->readable &&
-            wait_for(watch, &watch->reader, watch->more_readers, str_wait_readable,
-                     str_leave_readers) < 0)
-            return NULL;
+        if (!watch->readable) {
+            if (wait_for(watch, &watch->reader, watch->more_readers, str_wait_readable,
+                         str_leave_readers, again) < 0)
+                return NULL;
+            again = 1;
+        }
         if (fail_closed(watch) < 0)
             return NULL;
         Py_ssize_t got = 0;
@@ -393,6 +440,7 @@ watch_write_all(PyObject *self, PyObject *argument)
     if (PyObject_GetBuffer(argument, &data, PyBUF_SIMPLE) < 0)
         return NULL;
     Py_ssize_t sent = 0;
+    int again = 0;
     while (sent < data.len) {
         if (fail_closed(watch) < 0)
             goto failed;
@@ -403,8 +451,9 @@ watch_write_all(PyObject *self, PyObject *argument)
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             if (wait_for(watch, &watch->writer, watch->more_writers, str_wait_writable,
-                         str_leave_writers) < 0)
+                         str_leave_writers, again) < 0)
                 goto failed;
+            again = 1;
         }
         else if (errno != EINTR) {
             PyErr_SetFromErrno(PyExc_OSError);
@@ -515,9 +564,9 @@ static PyType_Spec watch_spec = {
     .slots = watch_slots,
 };
 
-/* Let the first waiter of one direction run. In the hub, which goes on when the waiter parks. */
+/* Let the waiters of one direction run in their order. In the hub, which goes on when one parks. */
 static int
-wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
+wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_more)
 {
     PyObject *waiter = *slot;
     if (is_nobody(waiter))
@@ -530,7 +579,7 @@ wake(Watch *watch, PyObject **slot, PyObject **line, PyObject *str_rouse)
     int queued = has_line(*line);
     if (queued <= 0)
         return queued;
-    PyObject *result = PyObject_CallMethodNoArgs((PyObject *)watch, str_rouse);
+    PyObject *result = PyObject_CallMethodNoArgs((PyObject *)watch, str_more);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -544,11 +593,11 @@ deliver_one(Watch *watch, long event, Py_ssize_t turn)
         watch->readable = 1;
         if (event & GONE)
             watch->gone = 1;
-        if (wake(watch, &watch->reader, &watch->more_readers, str_rouse_readers) < 0)
+        if (wake(watch, &watch->reader, &watch->more_readers, str_more_readers) < 0)
             return -1;
     }
     if (event & WRITABLE)
-        return wake(watch, &watch->writer, &watch->more_writers, str_rouse_writers);
+        return wake(watch, &watch->writer, &watch->more_writers, str_more_writers);
     return 0;
 }
 
@@ -621,8 +670,8 @@ PyInit__speedups(void)
         intern(&str_switch, "switch") < 0 ||
         intern(&str_wait_readable, "wait_readable") < 0 ||
         intern(&str_wait_writable, "wait_writable") < 0 ||
-        intern(&str_rouse_readers, "rouse_readers") < 0 ||
-        intern(&str_rouse_writers, "rouse_writers") < 0 ||
+        intern(&str_more_readers, "serve_more_readers") < 0 ||
+        intern(&str_more_writers, "serve_more_writers") < 0 ||
         intern(&str_leave_readers, "_leave_readers") < 0 ||
         intern(&str_leave_writers, "_leave_writers") < 0)
         return NULL;

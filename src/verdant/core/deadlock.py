@@ -15,9 +15,9 @@ Threads are counted by the kernel where it tells (a library's own threads can ca
 without Python knowing of them), less our idle workers and watchers. So a program that has loaded a
 library with threads of its own is never accused; `dump_on_signal()` shows where it hangs.
 
-One handler does not count: Python's own for SIGINT. Ctrl-C ends a program, it is not what a program
-waits for; one that waits for nothing else is told that it will wait for ever. Nor does ours that
-prints the dump.
+One handler does not count: the one for SIGINT, Python's own or ours. Ctrl-C ends a program, it is
+not what a program waits for; one that waits for nothing else is told that it will wait for ever.
+Nor does ours that prints the dump.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from verdant.core.bystanders import bystanders
+from verdant.core.ctrl_c import default_int_handler
 from verdant.core.inspection import describe_waits
 from verdant.errors import VerdantError
 
@@ -77,7 +78,7 @@ def _native_threads() -> int:
 
 
 def _signals_may_wake() -> bool:
-    harmless = {signal.default_int_handler, *bystanders.handlers}
+    harmless = {signal.default_int_handler, default_int_handler, *bystanders.handlers}
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
         if callable(handler) and handler not in harmless:

@@ -103,7 +103,7 @@ def _take_over(hub: Hub, old: Hub) -> None:
         watch.reader = watch.writer = None
         watch.more_readers = watch.more_writers = None
         try:
-            hub.poller.register(fd)
+            hub.poller.register(fd, watch.read_only)
         except OSError:
             # Closed behind our back, in the parent already.
             watch.closed = True

@@ -250,16 +250,6 @@ def spawn_after(
     return thread
 
 
-def _yield() -> None:
-    me = running()
-    try:
-        hub = me.hub
-    except AttributeError:
-        # The main greenlet of a native thread gets its attributes with its hub.
-        hub = current_hub()
-    hub.take_turns(me)
-
-
 def sleep(seconds: float = 0) -> None:
     """Let others run for `seconds` (0: one turn of everybody who is ready). Parks.
 
@@ -268,7 +258,13 @@ def sleep(seconds: float = 0) -> None:
     if seconds <= 0:
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
-        _yield()
+        me = running()
+        try:
+            hub = me.hub
+        except AttributeError:
+            # The main greenlet of a native thread gets its attributes with its hub.
+            hub = current_hub()
+        hub.take_turns(me)
         return
     me = current_thread()
     timer = me.hub.run_later(seconds, unpark, me)

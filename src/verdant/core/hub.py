@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from verdant.core.ctrl_c import take_over_ctrl_c
 from verdant.core.current import hubs, slot
 from verdant.core.deadlock import find_deadlock
 from verdant.core.loops import HubLoops, deliver, keep_chunks
 from verdant.core.originals import get_ident, monotonic
+from verdant.core.pollbits import IN, OUT
 from verdant.core.poller import Poller, make_poller
 from verdant.core.timers import Timer, Timers
 from verdant.core.wakeup import Wakeup
@@ -73,6 +75,7 @@ class Hub(HubLoops):
         "_idle_s",
         "alive",
         "clock",
+        "ctrl_c",
         "main",
         "overdue",
         "poller",
@@ -103,6 +106,8 @@ class Hub(HubLoops):
         self.turns = 0
         # Green threads that were made and have not ended.
         self.alive = 0
+        # On its way to the main program (ctrl_c.py).
+        self.ctrl_c: KeyboardInterrupt | None = None
         self._foreign: deque[Runnable] = deque()
         self._idle_s = IDLE_S_MIN
 
@@ -166,8 +171,8 @@ class Hub(HubLoops):
                 # The native thread ends, see _Guard.
                 return
             except BaseException as exc:  # noqa: BLE001 - handed on, below
-                # Only a signal handler raises here (Ctrl-C while the hub polls or dispatches), or
-                # a callback that broke its promise. Either is the main program's to hear of. The
+                # Only a signal handler raises here (a second Ctrl-C, or the program's own handler),
+                # or a callback that broke its promise. Either is the main program's to hear of. The
                 # events in hand are lost with it, so every waiter looks for itself.
                 self.interrupt(self.main, exc)
                 self._rouse_everyone()
@@ -225,11 +230,15 @@ class Hub(HubLoops):
             self._deliver_interrupts()
 
     def _take_foreign(self) -> None:
-        self.wakeup.drain()
+        signalled = self.wakeup.drain()
         # Read first, take second: what is appended in between has written its byte again.
         foreign = self._foreign
         while foreign:
             self.ready.append(foreign.popleft())
+        if signalled:
+            # Behind what the signal's handler has asked for.
+            for tell in self.wakeup.listeners:
+                self.run_soon(tell)
 
     def interrupt(self, thread: Parkable, exc: BaseException) -> None:
         """Raise `exc` in `thread` as soon as it is parked (at once when it is parked now)."""
@@ -254,10 +263,12 @@ class Hub(HubLoops):
             thread.throw(exc)
 
     def _rouse_everyone(self) -> None:
-        for watch in list(self.watches.values()):
-            watch.readable = True
-            watch.rouse_readers()
-            watch.rouse_writers()
+        events = []
+        for fd, watch in list(self.watches.items()):
+            watch.close_ranks()
+            events.append((fd, IN | OUT))
+        # As if each had an edge; no watch was born in a poll of this number.
+        self.run_soon(deliver, events, self.watches, -1, self.wakeup.read_fd)
         self._take_foreign()
 
 
@@ -287,4 +298,5 @@ def current_hub() -> Hub:
     except AttributeError:
         hub = slot.hub = Hub()
         slot.guard = _Guard(hub)
+        take_over_ctrl_c()
         return hub

@@ -129,19 +129,21 @@ class PureWatchLoops:
 
     if TYPE_CHECKING:
 
-        def wait_readable(self) -> None: ...
-        def wait_writable(self) -> None: ...
-        def rouse_readers(self) -> None: ...
-        def rouse_writers(self) -> None: ...
+        def wait_readable(self, timeout_s: float | None = None, again: bool = False) -> None: ...
+        def wait_writable(self, timeout_s: float | None = None, again: bool = False) -> None: ...
+        def serve_more_readers(self) -> None: ...
+        def serve_more_writers(self) -> None: ...
 
     def read(self, bytes_max: int, /) -> bytes:
         """Read at most `bytes_max` bytes of a stream; b"" at its end (read(2)). Parks.
 
         Raises OSError, EBADF when the watch is closed meanwhile.
         """
+        again = False
         while True:
             if not self.readable:
-                self.wait_readable()
+                self.wait_readable(None, again)
+                again = True
             try:
                 data = _read(self.fd, bytes_max)
             except BlockingIOError:
@@ -157,11 +159,13 @@ class PureWatchLoops:
         Raises OSError, EBADF when the watch is closed meanwhile.
         """
         rest: bytes | memoryview = data
+        again = False
         while True:
             try:
                 sent = _write(self.fd, rest)
             except BlockingIOError:
-                self.wait_writable()
+                self.wait_writable(None, again)
+                again = True
                 continue
             if sent == len(rest):
                 return
@@ -171,7 +175,7 @@ class PureWatchLoops:
 def deliver_pure(
     events: list[tuple[int, int]], watches: Mapping[int, PureWatchLoops], turn: int, wake_fd: int
 ) -> bool:
-    """Tell each event to its watch, and let the watch's first waiters run. In the hub.
+    """Tell each event to its watch, and let the watch's waiters run in their order. In the hub.
 
     `turn`: the number of the poll that brought the events. Returns True when `wake_fd` was among
     them.
@@ -194,14 +198,14 @@ def deliver_pure(
                 watch.reader = None
                 waiter.switch()
                 if watch.more_readers:
-                    watch.rouse_readers()
+                    watch.serve_more_readers()
         if event & WRITABLE:
             waiter = watch.writer
             if waiter is not None:
                 watch.writer = None
                 waiter.switch()
                 if watch.more_writers:
-                    watch.rouse_writers()
+                    watch.serve_more_writers()
     return woken
 
 

@@ -37,8 +37,10 @@ class Poller(Protocol):
     def attach(self, watches: Mapping[int, Interest], /) -> None:
         """Learn, once, where the hub keeps its watches. Only a level-triggered poller looks."""
 
-    def register(self, fd: int, /) -> None:
+    def register(self, fd: int, read_only: bool = False, /) -> None:
         """Report every later edge of `fd`, and its present state as the first one.
+
+        `read_only`: nobody will ever wait to write, and such edges may be left out.
 
         Raises OSError: EPERM for a regular file, which never blocks; EBADF.
         """

@@ -20,7 +20,8 @@ __all__ = ["EpollPoller"]
 # epoll.h: EPOLLET. Not among the stdlib's constants where there is no epoll.
 _EDGE_TRIGGERED = 1 << 31
 
-_EDGES = _EDGE_TRIGGERED | IN | OUT | RDHUP | PRI
+_READ_EDGES = _EDGE_TRIGGERED | IN | RDHUP | PRI
+_EDGES = _READ_EDGES | OUT
 
 # Events taken per system call: enough that a busy hub rarely needs two, small enough that a list of
 # them stays in the cache.
@@ -40,9 +41,9 @@ class EpollPoller:
     def attach(self, watches: Mapping[int, object], /) -> None:
         """As the protocol says: the kernel remembers, so nothing is looked up."""
 
-    def register(self, fd: int, /) -> None:
+    def register(self, fd: int, read_only: bool = False, /) -> None:
         """As the protocol says."""
-        self._register(fd, _EDGES)
+        self._register(fd, _READ_EDGES if read_only else _EDGES)
 
     def unregister(self, fd: int, /) -> None:
         """As the protocol says."""

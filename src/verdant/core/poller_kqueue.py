@@ -53,12 +53,13 @@ class KqueuePoller:
     def attach(self, watches: Mapping[int, object], /) -> None:
         """As the protocol says: the kernel remembers, so nothing is looked up."""
 
-    def register(self, fd: int, /) -> None:
+    def register(self, fd: int, read_only: bool = False, /) -> None:
         """As the protocol says."""
         refuse_files(fd)
         flags = _select.KQ_EV_ADD | _select.KQ_EV_CLEAR
         refused: list[OSError] = []
-        for which in self._filters:
+        wanted = self._filters[:1] if read_only else self._filters
+        for which in wanted:
             try:
                 self._control([_select.kevent(fd, which, flags)], 0, 0)
             except OSError as exc:
@@ -66,7 +67,7 @@ class KqueuePoller:
                     self.unregister(fd)
                     raise
                 refused.append(exc)
-        if len(refused) == len(self._filters):
+        if len(refused) == len(wanted):
             raise refused[0]
 
     def unregister(self, fd: int, /) -> None:

@@ -74,8 +74,8 @@ class PollPoller:
         """As the protocol says."""
         self._watches = watches
 
-    def register(self, fd: int, /) -> None:
-        """As the protocol says."""
+    def register(self, fd: int, read_only: bool = False, /) -> None:
+        """As the protocol says. Who waits for what is looked up anyway."""
         refuse_files(fd)
         self._ask(fd, 0)
 

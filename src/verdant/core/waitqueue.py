@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from verdant.core.current import slot
 from verdant.core.parking import Parkable, current_thread, park, unpark
+from verdant.errors import TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,22 @@ class WaitQueue:
         except BaseException:
             self._line.pop(me, None)
             raise
+
+    def wait_in_time(
+        self, timeout_s: float | None, unless: Callable[[], bool] | None = None
+    ) -> bool:
+        """As `wait`, or `wait_unless`, but return False after `timeout_s` seconds. Parks."""
+        try:
+            if unless is None:
+                self.wait(timeout_s)
+            else:
+                self.wait_unless(unless, timeout_s)
+        except TimedOut as exc:
+            # A Timeout scope around us, a subclass, is somebody else's bound.
+            if type(exc) is not TimedOut:
+                raise
+            return False
+        return True
 
     def wake_one(self) -> bool:
         """Wake the first in line. Returns False when nobody waits. Does not park."""

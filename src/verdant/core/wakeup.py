@@ -11,8 +11,12 @@ A pipe, not an eventfd: `signal.set_wakeup_fd` writes single bytes, which an eve
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from verdant.core.originals import close, read, set_wakeup_fd, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Wakeup"]
 
@@ -37,20 +41,25 @@ class _End:
 class Wakeup:
     """The pipe of one hub. `read_fd` becomes readable by `wake()` and by signals."""
 
-    __slots__ = ("_reading", "_writing", "read_fd")
+    __slots__ = ("_reading", "_writing", "listeners", "read_fd")
 
     def __init__(self) -> None:
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._reading: _End | None = _End(reading)
         self._writing: _End | None = _End(writing)
         self.read_fd = reading
+        # Called by the hub after a signal with a handler written in Python, which has run by then.
+        self.listeners: list[Callable[[], object]] = []
         self.hear_signals()
 
-    def hear_signals(self) -> None:
-        """Let signals make `read_fd` readable, unless somebody else is told of them already."""
+    def hear_signals(self) -> bool:
+        """Let signals make `read_fd` readable, unless somebody else is told of them already.
+
+        Returns True when they do.
+        """
         end = self._writing
         if end is None:
-            return
+            return False
         try:
             # A signal then ends the poll, and what its handler made ready runs at once. Raises
             # ValueError outside the main thread, which never sees signals anyway.
@@ -58,8 +67,10 @@ class Wakeup:
             if previous not in (-1, end.fd):
                 # Somebody else's: its owner reads it, and handlers still run.
                 set_wakeup_fd(previous)
+                return False
         except ValueError:
-            pass
+            return False
+        return True
 
     @property
     def is_open(self) -> bool:
@@ -77,13 +88,18 @@ class Wakeup:
             # The pipe is full of wake-ups already: one more would say nothing new.
             return
 
-    def drain(self) -> None:
-        """Take every wake-up out. In the hub."""
+    def drain(self) -> bool:
+        """Take every wake-up out. Returns True when a signal was among them. In the hub."""
+        signalled = False
         try:
-            while len(read(self.read_fd, READ_BYTES)) == READ_BYTES:
-                pass
+            while True:
+                data = read(self.read_fd, READ_BYTES)
+                # The interpreter writes the signal's number, and we write zeros.
+                signalled = signalled or data.count(0) < len(data)
+                if len(data) < READ_BYTES:
+                    return signalled
         except BlockingIOError:
-            return
+            return signalled
 
     def close(self) -> None:
         """Give both ends back. Later wake-ups do nothing."""

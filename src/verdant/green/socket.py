@@ -20,7 +20,7 @@ import socket as _stdlib
 from _socket import socket as _base
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from verdant.core import FdWatch, monotonic, watch_fd
+from verdant.core import FdWatch, is_interrupt, monotonic, watch_fd
 from verdant.errors import TimedOut
 from verdant.green.dns import getaddrinfo
 
@@ -39,6 +39,9 @@ AncillaryData = list[tuple[int, int, bytes]]
 _STREAM = int(_stdlib.SOCK_STREAM)
 # The last of several addresses may fail for the first's reason: these mean "not yet".
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK})
+
+# EAGAIN to these says that there is nothing of the kind, not that nothing is there to read.
+_ASIDE = int(_stdlib.MSG_OOB) | int(getattr(_stdlib, "MSG_ERRQUEUE", 0))
 
 _recv = _base.recv
 _send = _base.send
@@ -85,6 +88,7 @@ class socket(_stdlib.socket):
 
     def _until_readable(self, call: Callable[..., T], *args: object, flags: int = 0) -> T:
         deadline: float | None = None
+        again = False
         while True:
             try:
                 return call(self, *args)
@@ -92,34 +96,41 @@ class socket(_stdlib.socket):
                 if self._answers_at_once(flags):
                     raise
             watch = self._watched()
-            watch.readable = False
-            deadline = self._wait(watch.wait_readable, deadline)
+            if not flags & _ASIDE:
+                watch.readable = False
+            deadline = self._wait(watch.wait_readable, deadline, again)
+            again = True
 
     def _until_writable(self, call: Callable[..., T], *args: object, flags: int = 0) -> T:
         deadline: float | None = None
+        again = False
         while True:
             try:
                 return call(self, *args)
             except BlockingIOError:
                 if self._answers_at_once(flags):
                     raise
-            deadline = self._wait(self._watched().wait_writable, deadline)
+            deadline = self._wait(self._watched().wait_writable, deadline, again)
+            again = True
 
     def _answers_at_once(self, flags: int) -> bool:
         # With a timeout the stdlib waits despite the flag.
         timeout_s = self._timeout_s
         return timeout_s == 0.0 or (timeout_s is None and flags & _stdlib.MSG_DONTWAIT != 0)
 
-    def _wait(self, wait: Callable[[float | None], None], deadline: float | None) -> float | None:
+    def _wait(
+        self, wait: Callable[[float | None, bool], None], deadline: float | None, again: bool
+    ) -> float | None:
+        # `again`: woken in this very call before, and in vain.
         timeout_s = self._timeout_s
         if timeout_s is None:
-            wait(None)
+            wait(None, again)
             return None
         now = monotonic()
         if deadline is None:
             deadline = now + timeout_s
         try:
-            wait(deadline - now)
+            wait(deadline - now, again)
         except TimedOut as exc:
             # A Timeout scope raises itself, a subclass: that is the caller's bound, not ours.
             if type(exc) is TimedOut:
@@ -205,13 +216,15 @@ class socket(_stdlib.socket):
         timeout_s = self._timeout_s
         deadline = None if timeout_s is None else monotonic() + timeout_s
         rest = memoryview(view)[sent:]
+        again = False
         while rest:
             try:
                 rest = rest[_send(self, rest, flags) :]
             except BlockingIOError:
                 if self._answers_at_once(flags):
                     raise
-                self._wait(self._watched().wait_writable, deadline)
+                self._wait(self._watched().wait_writable, deadline, again)
+                again = True
 
     def sendto(self, *args: Any) -> int:  # noqa: ANN401 - (data, address) or (data, flags, address)
         """As in the stdlib. Parks."""
@@ -233,13 +246,15 @@ class socket(_stdlib.socket):
         except (AttributeError, OSError):
             return cast("int", self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
         total = 0
+        again = False
         try:
             while count is None or total < count:
                 want = SENDFILE_BYTES if count is None else min(SENDFILE_BYTES, count - total)
                 try:
                     sent = os.sendfile(self.fileno(), fileno, offset + total, want)
                 except BlockingIOError:
-                    self._wait(self._watched().wait_writable, None)
+                    self._wait(self._watched().wait_writable, None, again)
+                    again = True
                     continue
                 except OSError as exc:
                     if total == 0 and exc.errno in (errno.EINVAL, errno.ENOSYS):
@@ -280,7 +295,7 @@ class socket(_stdlib.socket):
         deadline: float | None = None
         while True:
             try:
-                deadline = self._wait(self._watched().wait_writable, deadline)
+                deadline = self._wait(self._watched().wait_writable, deadline, False)
             except TimeoutError as exc:
                 if isinstance(exc, TimedOut):
                     raise
@@ -418,6 +433,9 @@ def create_connection(
             sock.connect(sockaddr)
         except OSError as exc:
             sock.close()
+            if is_interrupt(exc):
+                # The bound that a caller has set, not this address's failure.
+                raise
             if not all_errors:
                 errors.clear()
             errors.append(exc)

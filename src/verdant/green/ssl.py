@@ -50,6 +50,7 @@ class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed nar
 
     def _until_done(self, call: Callable[..., T], *args: object) -> T:
         deadline: float | None = None
+        waited: object = None
         while True:
             try:
                 return call(*args)
@@ -63,7 +64,8 @@ class SSLSocket(_stdlib.SSLSocket, socket):  # type: ignore[misc] # typeshed nar
                 if self._timeout_s == 0.0:
                     raise
                 wait = self._watched().wait_writable
-            deadline = self._wait(wait, deadline)
+            deadline = self._wait(wait, deadline, wait == waited)
+            waited = wait
 
     def do_handshake(self, block: bool = False) -> None:
         """As in the stdlib. Parks."""

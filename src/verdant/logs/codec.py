@@ -113,7 +113,7 @@ def decode_batch(frames: list[bytes]) -> Batch:
         raise BadBatch("these frames are not a batch of version 1")
     try:
         header = _unpack_header(frames[1])
-    except (msgspec.DecodeError, ValueError) as exc:
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise BadBatch(f"the batch's header cannot be read ({exc})") from exc
     if not 0 < header.lines <= BATCH_LINES_MAX or min(header.epoch, header.seq) < 0:
         raise BadBatch(f"a batch has 1 to {BATCH_LINES_MAX} lines, and numbers from 0 up")
@@ -136,5 +136,5 @@ def decode_ack(frames: list[bytes]) -> Ack:
         raise BadBatch("these frames are not an acknowledgement of version 1")
     try:
         return _unpack_ack(frames[1])
-    except (msgspec.DecodeError, ValueError) as exc:
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise BadBatch(f"the acknowledgement cannot be read ({exc})") from exc

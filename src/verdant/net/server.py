@@ -3,7 +3,8 @@
 Place     net; http/ and the log servers give it a function for one connection.
 Promise   at most `connections_max` at once: beyond that it stops accepting, and clients wait in
           the kernel's backlog. `stop()` closes the listeners, gives those at work `grace_s`
-          seconds, then breaks what is left. An error in one connection touches no other. TLS is
+          seconds, then breaks what is left. An error in one connection touches no other; one that
+          is not about the connection itself is the handler's own, and is logged as such. TLS is
           agreed on in the connection's own green thread, within `handshake_s_max`: a slow client
           keeps nobody else from being accepted.
 Not here  what a connection says (handle); idle limits (the protocol knows what idle means).
@@ -18,6 +19,7 @@ import logging
 import socket as _stdlib
 from collections.abc import Sequence
 from functools import partial
+from ssl import SSLError
 from typing import TYPE_CHECKING
 
 from verdant.core import Cancelled, GreenThread, current_thread, sleep, spawn
@@ -44,7 +46,17 @@ ACCEPTS_PER_TURN = 64
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
+# What a connection may end with beside a ConnectionError: EBADF when it is closed meanwhile, the
+# others when the network gives up (tcp(7)).
+_BREAKS = frozenset(
+    {errno.EBADF, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH}
+)
+
 _log = logging.getLogger("verdant.net")
+
+
+def _is_of_a_connection(exc: OSError) -> bool:
+    return isinstance(exc, ConnectionError | SSLError) or exc.errno in _BREAKS
 
 
 class Server:
@@ -183,14 +195,24 @@ class Server:
         try:
             if isinstance(stream, TlsStream):
                 stream.handshake(self._handshake_s_max)
-            self._handle(stream)
         except OSError:
-            # The peer broke the connection: its right, and nobody here could do better.
-            stream.abort()
-            _log.debug("connection from %s broke", stream.peer_host, exc_info=True)
-        except Exception:  # noqa: BLE001 - one handler's bug must not end the server; it is told
-            stream.abort()
-            _log.exception("the handler of a connection from %s failed", stream.peer_host)
+            self._broke(stream)
+            return
+        try:
+            self._handle(stream)
+        except Exception as exc:  # noqa: BLE001 - one handler's bug must not end the server; it is told
+            # An OSError may as well be of a file or of another connection, to a database say.
+            if isinstance(exc, OSError) and _is_of_a_connection(exc) and stream.is_broken():
+                self._broke(stream)
+            else:
+                stream.abort()
+                _log.exception("the handler of a connection from %s failed", stream.peer_host)
+
+    @staticmethod
+    def _broke(stream: Stream) -> None:
+        # The peer broke the connection: its right, and nobody here could do better.
+        stream.abort()
+        _log.debug("connection from %s broke", stream.peer_host, exc_info=True)
 
     def _ended(self, stream: Stream, _: GreenThread[object]) -> None:
         # Also when the thread was cancelled before it began.
@@ -211,7 +233,8 @@ def serve(
     `handle` runs in a green thread per connection. It is given the connection's `Stream`, which has
     the calls of a socket that matter (`recv`, `sendall`), the peer's address (`peer`) and the
     socket itself (`socket`); the connection is closed when it returns. With a listener that was
-    made with `tls=` the stream is a `TlsStream`.
+    made with `tls=` the stream is a `TlsStream`. What it raises is logged ("verdant.net"), unless
+    it is that its own peer has gone.
 
     Interrupted (Ctrl-C, `cancel()`, a `Timeout`), it closes the listener, gives what is open
     `grace_s` seconds to end, and breaks the rest. `Server` has the same with more to set.

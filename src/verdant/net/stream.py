@@ -24,6 +24,9 @@ __all__ = ["Stream"]
 
 _poll = select.poll
 
+# Where the kernel does not tell that the peer has finished (poll(2)), it still tells of a hang-up.
+_PEER_GONE = getattr(select, "POLLRDHUP", 0)
+
 # struct linger: on, for no time.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -101,6 +104,15 @@ class Stream:
         # The hint can be true for nothing; the kernel knows.
         poll = _poll()
         poll.register(self.socket.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def is_broken(self) -> bool:
+        """True when the peer has gone or finished sending, or this side has cut or closed it."""
+        fd = self.socket.fileno()
+        if self._aborted or fd < 0:
+            return True
+        poll = _poll()
+        poll.register(fd, _PEER_GONE)
         return bool(poll.poll(0))
 
     def close(self) -> None:

@@ -78,6 +78,9 @@ SHARED_ROOTS = frozenset({"verdant", "greenlet", "zmq"})
 class _World:
     """Modules that see each other's versions, and the twins that this world makes or was given."""
 
+    # The modules that it makes twins of, when they are asked for.
+    twins: frozenset[str] = frozenset()
+
     def __init__(self, given: Mapping[str, ModuleType]) -> None:
         # Held while a module runs; a green lock, since such code may park.
         self._lock = RLock()
@@ -98,15 +101,13 @@ class _World:
         with self._lock:
             return self._load(name)
 
-    def _has_twin(self, name: str) -> bool:
-        return False
-
     def _make_twin(self, name: str) -> ModuleType:
-        raise NotImplementedError
+        # Here the given modules are all there are; a world with names in `twins` makes those.
+        return import_module(name)
 
     def _own(self, name: str) -> ModuleType | None:
         module = self._modules.get(name)
-        if module is None and self._has_twin(name):
+        if module is None and name in self.twins:
             module = self._modules[name] = self._make_twin(name)
         return module
 
@@ -178,7 +179,7 @@ class _World:
         line = [name]
         while line:
             for target in self._imports_of(line.pop()):
-                if target in self._modules or self._has_twin(target) or target in CARRIERS:
+                if target in self._modules or target in self.twins or target in CARRIERS:
                     return True
                 root = target.partition(".")[0]
                 if target not in seen and root not in sys.stdlib_module_names | SHARED_ROOTS:
@@ -265,8 +266,7 @@ def _code_of(spec: ModuleSpec) -> CodeType | None:
 
 
 class _GreenWorld(_World):
-    def _has_twin(self, name: str) -> bool:
-        return name in COPIED or name in RUN_AGAIN
+    twins = frozenset({*COPIED, *RUN_AGAIN})
 
     def _make_twin(self, name: str) -> ModuleType:
         if is_patched(name) and (name != "queue" or is_patched("threading")):
@@ -284,8 +284,7 @@ class _GreenWorld(_World):
 
 
 class _NativeWorld(_World):
-    def _has_twin(self, name: str) -> bool:
-        return name in COPIED or name in RUN_AGAIN
+    twins = frozenset({*COPIED, *RUN_AGAIN})
 
     def _make_twin(self, name: str) -> ModuleType:
         if not is_patched(name) and (name != "queue" or not is_patched("threading")):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from verdant.core import TimedOut, WaitQueue, current_thread, interrupt, monotonic
+from verdant.core import WaitQueue, current_thread, interrupt, monotonic
 from verdant.sync.lock import Lock, RLock
 
 if TYPE_CHECKING:
@@ -52,15 +52,9 @@ class Condition:
         depth = self._lock.put_down()
         try:
             # Woken by notify(), which takes us out of the line.
-            self._waiters.wait(timeout)
-        except TimedOut as exc:
-            # A Timeout scope around us is somebody else's bound.
-            if timeout is None or type(exc) is not TimedOut:
-                raise
-            return False
+            return self._waiters.wait_in_time(timeout)
         finally:
             self._take_up(depth)
-        return True
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Wait until `predicate()` is true, and return what it returned. Parks.

@@ -7,7 +7,7 @@ Promise   `set()` wakes everybody who waits, in order, and nobody who comes late
 
 from __future__ import annotations
 
-from verdant.core import TimedOut, WaitQueue
+from verdant.core import WaitQueue
 
 __all__ = ["Event"]
 
@@ -41,12 +41,5 @@ class Event:
         """
         if self._set:
             return True
-        try:
-            # Asked again in line: another native thread may have raised it since.
-            self._waiters.wait_unless(self.is_set, timeout)
-        except TimedOut as exc:
-            # A Timeout scope around us is somebody else's bound.
-            if timeout is None or type(exc) is not TimedOut:
-                raise
-            return False
-        return True
+        # Asked again in line: another native thread may have raised it since.
+        return self._waiters.wait_in_time(timeout, self.is_set)

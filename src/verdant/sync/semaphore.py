@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from verdant.core import TimedOut, WaitQueue
+from verdant.core import WaitQueue
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -42,15 +42,8 @@ class Semaphore:
             return True
         if not blocking:
             return False
-        try:
-            # Woken by release(), which passes its permit on to us without counting it free.
-            self._waiters.wait(timeout)
-        except TimedOut as exc:
-            # A Timeout scope around us is somebody else's bound.
-            if timeout is None or type(exc) is not TimedOut:
-                raise
-            return False
-        return True
+        # Woken by release(), which passes its permit on to us without counting it free.
+        return self._waiters.wait_in_time(timeout)
 
     def release(self) -> None:
         """Give a permit back. Does not park."""

@@ -1,4 +1,9 @@
-"""pyzmq's names, green: `verdant.zmq` first, and pyzmq's own for what does not wait."""
+"""Eventlet's `green.zmq`: pyzmq's names, green.
+
+`verdant.zmq` first, pyzmq's own for what does not wait. Eventlet gives away pyzmq's `__all__`
+alone, and its `poll`, `Poller` and `recv_into` block the hub; here every name is found, and all
+that wait are green.
+"""
 
 from __future__ import annotations
 
@@ -12,4 +17,4 @@ __all__ = sorted({*_plain.__all__, *_green.__all__})
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_green if name in _green.__all__ else _plain, name)
+    return getattr(_green if hasattr(_green, name) else _plain, name)

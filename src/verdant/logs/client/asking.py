@@ -15,17 +15,21 @@ import msgspec
 from verdant.core import Timeout
 from verdant.logs.errors import BadQuery, ServerAway
 from verdant.logs.protocol import Answer, Question
-from verdant.zmq import DEALER, LINGER, NOBLOCK, ZMQError
+from verdant.zmq import DEALER, LINGER, MAXMSGSIZE, NOBLOCK, ZMQError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from verdant.zmq import Context
+    from verdant.zmq.security import ClientSecurity
 
 __all__ = ["ask", "ask_once", "convert_rows"]
 
 # For a call-off to leave in: the connection is there, or nobody hears it anyway.
 CANCEL_LINGER_MS = 200
+# A page has a thousand rows, each of a message and of fields at their largest; a server that sends
+# more is none.
+PAGE_BYTES_MAX = 1024 * 1024 * 1024
 
 _encode = msgspec.json.Encoder().encode
 _decode_answer = msgspec.json.Decoder(Answer).decode
@@ -33,7 +37,11 @@ _decode_page = msgspec.json.Decoder(list[Any]).decode
 
 
 def ask(
-    context: Context, server: str, question: Question, timeout_s: float
+    context: Context,
+    server: str,
+    question: Question,
+    timeout_s: float,
+    security: ClientSecurity | None = None,
 ) -> Iterator[tuple[Answer, list[Any]]]:
     """Each answer of `server` with its rows. Parks, at most `timeout_s` seconds for each answer.
 
@@ -41,6 +49,9 @@ def ask(
     """
     socket = context.socket(DEALER)
     socket.setsockopt(LINGER, 0)
+    socket.setsockopt(MAXMSGSIZE, PAGE_BYTES_MAX)
+    if security is not None:
+        security.apply(socket)
     is_done = False
     try:
         expired = Timeout(timeout_s)
@@ -78,7 +89,7 @@ def _receive(socket: Any, server: str, timeout_s: float) -> tuple[Answer, list[A
     try:
         answer = _decode_answer(frames[1])
         rows = [row for page in frames[2:] for row in _decode_page(page)]
-    except (IndexError, msgspec.DecodeError) as exc:
+    except (IndexError, msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise ServerAway(f"{server} is no log server that this program knows ({exc})") from exc
     if answer.error is not None:
         if answer.position is not None:
@@ -97,12 +108,16 @@ def _call_off(socket: Any) -> None:  # noqa: ANN401
 
 
 def ask_once(
-    context: Context, server: str, question: Question, timeout_s: float
+    context: Context,
+    server: str,
+    question: Question,
+    timeout_s: float,
+    security: ClientSecurity | None = None,
 ) -> tuple[Answer, list[Any]]:
     """The last answer of `server` and all rows. Parks. Raises `BadQuery` and `ServerAway`."""
     rows: list[Any] = []
     last = Answer(server=server)
-    for answer, some in ask(context, server, question, timeout_s):
+    for answer, some in ask(context, server, question, timeout_s, security):
         rows += some
         last = answer
     return last, rows

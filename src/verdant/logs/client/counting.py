@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from verdant.logs.errors import QueryStopped
 from verdant.logs.query import make_table
 from verdant.logs.ranges import BatchRange, KnownBatches
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from verdant.logs.query import Plan
 
 __all__ = ["count_groups"]
+
+# Ranges of batches in one question; a server takes no longer ones.
+EXCLUDED_MAX = 10_000
 
 
 def count_groups(reader: Reader, question: Question, plan: Plan, found: Found) -> Found:
@@ -38,10 +42,16 @@ def count_groups(reader: Reader, question: Question, plan: Plan, found: Found) -
             counted = KnownBatches()
             questions = {}
             for server, ranges in has.items():
+                excluded = counted.overlap(ranges)
+                if len(excluded) > EXCLUDED_MAX:
+                    raise QueryStopped(
+                        f"two servers share batches in more than {EXCLUDED_MAX} places: ask for a "
+                        "shorter time"
+                    )
                 questions[server] = msgspec.structs.replace(
                     question,
                     kind="groups",
-                    excluded=counted.overlap(ranges),
+                    excluded=excluded,
                     before=first[server][0].end,
                 )
                 for piece in ranges:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from verdant.logs.query import Order
+    from verdant.zmq.security import ClientSecurity
 
 __all__ = ["Found", "Reader", "Results"]
 
@@ -126,9 +127,19 @@ class Results:
 
 
 class Reader:
-    """Asks the query endpoints `servers`; `timeout_s`: seconds that one may be silent."""
+    """Asks the query endpoints `servers`; `timeout_s`: seconds that one may be silent.
 
-    def __init__(self, servers: Sequence[str], timeout_s: float = ASK_S_MAX) -> None:
+    `security`: by endpoint, whose key the server must have and which one we show it; plain text to
+    the others.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        timeout_s: float = ASK_S_MAX,
+        security: Mapping[str, ClientSecurity] | None = None,
+    ) -> None:
+        self._security = dict(security or {})
         self.servers = list(servers)
         self.timeout_s = timeout_s
         self._context = Context()
@@ -233,11 +244,11 @@ class Reader:
 
     def ask(self, server: str, question: Question) -> Iterator[tuple[Any, list[Any]]]:
         """Answers of one server. Parks. Raises `BadQuery` and `ServerAway`."""
-        return ask(self._context, server, question, self.timeout_s)
+        return ask(self._context, server, question, self.timeout_s, self._security.get(server))
 
     def ask_once(self, server: str, question: Question) -> tuple[Any, list[Any]]:
         """The last answer of one server, and all rows. Parks. As `ask`."""
-        return ask_once(self._context, server, question, self.timeout_s)
+        return ask_once(self._context, server, question, self.timeout_s, self._security.get(server))
 
     def ask_all(
         self, questions: Question | Mapping[str, Question], found: Found

@@ -20,6 +20,7 @@ from verdant.logs.errors import BadBatch
 from verdant.zmq import (
     DEALER,
     LINGER,
+    MAXMSGSIZE,
     NOBLOCK,
     RECONNECT_IVL_MAX,
     SNDHWM,
@@ -30,9 +31,10 @@ from verdant.zmq import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from verdant.logs.client.spool import Spool
+    from verdant.zmq.security import ClientSecurity
 
 __all__ = ["Shipper"]
 
@@ -44,6 +46,8 @@ ACK_S_MAX = 2.0
 IN_FLIGHT_MAX = 8
 # A server that comes back is found again within this.
 RECONNECT_MS_MAX = 1000
+# An acknowledgement, its reason in words included; a server that sends more is none.
+ACK_BYTES_MAX = 64 * 1024
 
 _log = logging.getLogger("verdant.logs")
 
@@ -58,9 +62,18 @@ class _InFlight:
 
 
 class Shipper:
-    """Ships `spool` to the collect endpoints `servers`."""
+    """Ships `spool` to the collect endpoints `servers`.
 
-    def __init__(self, spool: Spool, servers: Sequence[str]) -> None:
+    `security`: by endpoint, whose key the server must have and which one we show it; plain text to
+    the others.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        servers: Sequence[str],
+        security: Mapping[str, ClientSecurity] | None = None,
+    ) -> None:
         if not servers:
             raise ValueError("a shipper needs at least one log server")
         self.spool = spool
@@ -73,6 +86,9 @@ class Shipper:
             # Little is queued for a server that is away: it would go out late and twice.
             socket.setsockopt(SNDHWM, IN_FLIGHT_MAX)
             socket.setsockopt(RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+            socket.setsockopt(MAXMSGSIZE, ACK_BYTES_MAX)
+            if security is not None and endpoint in security:
+                security[endpoint].apply(socket)
             socket.connect(endpoint)
             self._sockets.append(socket)
         self._preferred = 0

@@ -22,13 +22,19 @@ from verdant.logs.server.answers import Answers, encode
 from verdant.logs.server.following import follow
 from verdant.sync import Semaphore
 from verdant.zmq import ZMQError
+from verdant.zmq.security import (
+    BadFrames,
+    Complaints,
+    FrameLimits,
+    check_frames,
+)
 
 if TYPE_CHECKING:
     from verdant.logs.store import Search, Store
     from verdant.sync import Event
     from verdant.zmq import Socket
 
-__all__ = ["Answerer"]
+__all__ = ["QUESTION_BYTES_MAX", "Answerer"]
 
 # Each may hold the engine's memory bound, and a native thread of the process's sixteen, which the
 # disk needs too.
@@ -40,6 +46,11 @@ QUESTIONS_MAX = 1000
 SEARCH_S_MAX = 60.0
 # Silence that a reader need not take for absence.
 BEAT_S = 1.0
+# A question is a line that somebody typed; a counting one has batches to leave out, and one for
+# context a hundred lines' names.
+QUESTION_BYTES_MAX = 4 * 1024 * 1024
+# [sender, b"", question]: the empty frame is REQ's delimiter; a sender's name has up to 255 bytes.
+_LIMITS = FrameLimits(3, 3, QUESTION_BYTES_MAX + 255)
 
 _decode = msgspec.json.Decoder(Question).decode
 _log = logging.getLogger("verdant.logs")
@@ -54,11 +65,17 @@ class Answerer:
         self._stored = stored
         self._store = store
         self._answers = Answers(store, name)
+        self._complaints = Complaints(f"log server {name!r} was asked what is no question")
         self._pool = GreenPool(QUESTIONS_MAX)
         self._turns = Semaphore(ANSWERING_MAX)
         # By sender, the searches that work for it.
         self._searches: dict[bytes, set[Search]] = defaultdict(set)
         self._thread: GreenThread[None] | None = None
+
+    @property
+    def rejected(self) -> int:
+        """Messages that were no questions."""
+        return self._complaints.count
 
     def start(self) -> None:
         """Begin to answer. Does not park."""
@@ -77,13 +94,19 @@ class Answerer:
     def _receive(self) -> None:
         while True:
             envelope = self._socket.recv_multipart()
-            # [sender, b"", question]: the empty frame is REQ's delimiter.
-            if len(envelope) != 3 or envelope[1]:
+            try:
+                sender, delimiter, text = check_frames(envelope, _LIMITS)
+            except BadFrames as exc:
+                # Whom to answer, and with how many frames before the answer, is not known.
+                self._complaints.note(str(exc))
                 continue
-            sender, _, text = envelope
+            if delimiter:
+                self._complaints.note("the delimiter before a question is empty")
+                continue
             try:
                 question = _decode(text)
-            except (msgspec.DecodeError, ValueError) as exc:
+            except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+                self._complaints.note(str(exc))
                 self._send(sender, self._error(f"not a question ({exc})"))
                 continue
             if question.kind == "cancel":

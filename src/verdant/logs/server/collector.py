@@ -26,6 +26,7 @@ from verdant.logs.query import parse_time
 from verdant.logs.record import Record
 from verdant.sync import Event, Queue
 from verdant.zmq import ZMQError
+from verdant.zmq.security import Complaints
 
 if TYPE_CHECKING:
     from verdant.logs.store import Store
@@ -51,11 +52,16 @@ class Collector:
         self._router = router
         self._pull = pull
         self._stored = stored
-        self.rejected = 0
+        self._complaints = Complaints(f"log server {name!r} got what it cannot store")
         self._waiting: Queue[tuple[bytes, Batch]] = Queue(WAITING_MAX)
         # Lines from PULL become batches of this server's own.
         self._plain = Spool(f"pull@{name}@{socket.gethostname()}")
         self._threads: list[GreenThread[None]] = []
+
+    @property
+    def rejected(self) -> int:
+        """Messages and lines that were none."""
+        return self._complaints.count
 
     def start(self) -> None:
         """Begin to collect. Does not park."""
@@ -79,8 +85,7 @@ class Collector:
             try:
                 batch = decode_batch(frames)
             except BadBatch as exc:
-                self.rejected += 1
-                _log.warning("frames from a client are not a batch: %s", exc)
+                self._complaints.note(f"frames from a client are not a batch: {exc}")
                 continue
             # Parks while the disk is behind: that is the back-pressure.
             self._waiting.put((sender, batch))
@@ -107,7 +112,14 @@ class Collector:
             for frame in self._pull.recv_multipart():
                 for line in frame.split(b"\n"):
                     if line.strip():
-                        self._plain.put(plain_record(line))
+                        self._take_plain(line)
+
+    def _take_plain(self, line: bytes) -> None:
+        try:
+            self._plain.put(plain_record(line))
+        except (ValueError, RecursionError) as exc:
+            # JSON that is no line: nested beyond use, a number of thousands of digits.
+            self._complaints.note(f"a plain client's line: {exc}")
 
     def _gather_plain(self) -> None:
         while True:

@@ -8,23 +8,26 @@ Promise   it opens its store before it listens. `stop()` has nothing to save: wh
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from verdant.core import GreenThread, monotonic, run_in_worker, sleep, spawn
 from verdant.errors import VerdantError
-from verdant.logs.server.answerer import Answerer
+from verdant.logs.server.answerer import QUESTION_BYTES_MAX, Answerer
 from verdant.logs.server.collector import Collector
 from verdant.logs.store import Store, keep_house
 from verdant.sync import Event
 from verdant.zmq import LAST_ENDPOINT, LINGER, MAXMSGSIZE, PULL, ROUTER, Context, ZMQError
+from verdant.zmq.security import Gate, ServerSecurity, read_keys
 
 if TYPE_CHECKING:
     from verdant.logs.config import LogServerConfig
     from verdant.zmq import Socket
 
-__all__ = ["EndpointUnusable", "LogService"]
+__all__ = ["EndpointUnusable", "LogService", "Refused"]
 
-# A frame from a stranger: twice what a batch may have.
+# A frame from a stranger; libzmq ends the connection of who sends more. Twice what a batch may
+# have, since a plain client sends its lines as they are.
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 # How often the store is asked whether it wants sealing, or has outgrown its disk.
 HOUSEKEEPING_S = 1.0
@@ -40,17 +43,35 @@ class EndpointUnusable(VerdantError):
     code = "logs-endpoint-unusable"
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Connections without an allowed key, messages that were no lines, and no questions."""
+
+    connections: int
+    batches: int
+    questions: int
+
+
+def _security(config: LogServerConfig) -> ServerSecurity | None:
+    if config.keys is None or config.allow is None:
+        return None
+    return ServerSecurity(read_keys(config.keys), config.allow)
+
+
 class LogService:
-    """A log server in this process. Raises `StoreUnwritable`, `StoreInUse`, `EndpointUnusable`."""
+    """A log server in this process. Raises `StoreUnwritable`, `StoreInUse`, `EndpointUnusable`,
+    `BadKeyFile`."""
 
     def __init__(self, config: LogServerConfig) -> None:
         self.config = config
         self._store = Store(config.data_dir, config.headroom_bytes)
         self._context = Context()
+        self._gates: list[Gate] = []
         try:
-            collect = self._bind(ROUTER, config.collect)
-            pull = self._bind(PULL, config.pull)
-            query = self._bind(ROUTER, config.query)
+            security = _security(config)
+            collect = self._bind(ROUTER, config.collect, FRAME_BYTES_MAX, security)
+            pull = self._bind(PULL, config.pull, FRAME_BYTES_MAX, security)
+            query = self._bind(ROUTER, config.query, QUESTION_BYTES_MAX, security)
         except BaseException:
             self._context.destroy(linger=0)
             self._store.close()
@@ -63,10 +84,15 @@ class LogService:
         self._answerer = Answerer(self._store, query, config.name, stored)
         self._housekeeper: GreenThread[None] | None = None
 
-    def _bind(self, kind: int, endpoint: str) -> Socket:
+    def _bind(
+        self, kind: int, endpoint: str, bytes_max: int, security: ServerSecurity | None
+    ) -> Socket:
         socket = self._context.socket(kind)
         socket.setsockopt(LINGER, 0)
-        socket.setsockopt(MAXMSGSIZE, FRAME_BYTES_MAX)
+        socket.setsockopt(MAXMSGSIZE, bytes_max)
+        if security is not None:
+            name = f"log server {self.config.name!r} on {endpoint}"
+            self._gates.append(security.apply(socket, name))
         try:
             socket.bind(endpoint)
         except ZMQError as exc:
@@ -80,6 +106,14 @@ class LogService:
     def _endpoint(socket: Socket) -> str:
         name = socket.getsockopt(LAST_ENDPOINT)
         return bytes(name).rstrip(b"\0").decode()
+
+    def refused(self) -> Refused:
+        """What strangers tried so far. Does not park."""
+        return Refused(
+            sum(gate.statistics().refused for gate in self._gates),
+            self._collector.rejected,
+            self._answerer.rejected,
+        )
 
     def start(self) -> None:
         """Begin to serve. Does not park."""
