@@ -6,11 +6,12 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
-from logs.lines import messages, pack
+from logs.lines import batch, messages, pack
 from logs.test_store import configuration
 
-from verdant.logs import Record
+from verdant.logs import Record, RetentionRule
 from verdant.logs.store import Store, keep_house
 
 if TYPE_CHECKING:
@@ -90,3 +91,18 @@ def test_a_store_starts_on_a_disk_without_a_byte(small_disk: Path) -> None:
     assert again.append([noise(2)])[0][0] == "stored"
     assert len(messages(again)) == 3
     again.close()
+
+
+def test_lines_past_their_time_leave_a_full_disk(small_disk: Path) -> None:
+    store = Store(small_disk, headroom_bytes=2 * 1024 * 1024)
+    store.append([*(noise(seq) for seq in range(10)), batch(10, app="kept")])
+    store.seal()
+    with pytest.raises(OSError, match="space"):
+        fill(small_disk / "filler")
+    rules = [RetentionRule(app="web", age_s_max=50)]
+    config = msgspec.structs.replace(configuration(small_disk), retention=rules)
+    # Writing what is kept needs room before it gives any.
+    assert keep_house(store, config) == []
+    assert [set(segment.shares) for segment in store.segments] == [{"kept"}]
+    assert len(messages(store)) == 10
+    store.close()

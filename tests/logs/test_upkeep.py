@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
 from logs.lines import batch, find, messages, pack
 from logs.test_store import configuration
 
 from verdant.logs import Record, RetentionRule
 from verdant.logs.store import Store, keep_house
+from verdant.logs.store.leases import Leases
 from verdant.logs.store.retention import expired_apps, oldest_over
 from verdant.logs.store.segment import AppShare, Segment
 from verdant.logs.store.upkeep import MERGED_COUNT_MIN, MERGED_LINES_MAX, mergeable
@@ -145,3 +147,52 @@ def test_the_quota_drops_the_oldest_and_says_so(tmp_path: Path) -> None:
     assert "10 oldest lines were dropped" in said
     assert sorted(messages(store)) == sorted(f"{s}/{n}" for s in (1, 2) for n in range(10))
     store.close()
+
+
+class Lease(RuleBasedStateMachine):
+    """Files go when the last that may read them has ended, in any order of events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.leases = Leases()
+        self.held: dict[int, set[Path]] = {}
+        self.present: set[Path] = set()
+        self.waiting: set[Path] = set()
+        self.made = 0
+
+    @rule()
+    def come(self) -> None:
+        self.made += 1
+        self.present.add(Path(str(self.made)))
+
+    @rule()
+    def begin(self) -> None:
+        self.held[self.leases.begin()] = set(self.present)
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        if self.held:
+            lease = data.draw(st.sampled_from(sorted(self.held)))
+            del self.held[lease]
+            self.leases.end(lease)
+
+    @rule(data=st.data())
+    def condemn(self, data: st.DataObject) -> None:
+        if self.present:
+            path = data.draw(st.sampled_from(sorted(self.present)))
+            self.present.remove(path)
+            self.waiting.add(path)
+            self.leases.condemn([path])
+
+    @rule()
+    def unlink(self) -> None:
+        free = set(self.leases.take_free())
+        read = {path for paths in self.held.values() for path in paths}
+        # None that is read; and all that wait once nobody reads anything.
+        assert free <= self.waiting - read
+        if not self.held:
+            assert free == self.waiting
+        self.waiting -= free
+
+
+TestLeases = Lease.TestCase

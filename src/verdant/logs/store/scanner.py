@@ -45,6 +45,7 @@ GROUPS_MAX = 50_000
 WINDOW_FACTOR = 8
 
 _SELECT = ", ".join(COLUMNS)
+_POSITION = COLUMNS.index("pos")
 _IDENTITY = tuple(COLUMNS.index(name) for name in ("t", "client", "epoch", "seq", "idx"))
 
 # Where a page ended: time and identity of its last line.
@@ -202,7 +203,7 @@ class Search:
         _, rows = engine.fetch(statement, values, plan.limit)
         if len(rows) < plan.limit:
             return rows, self.end
-        last = rows[-1][-1]
+        last = rows[-1][_POSITION]
         assert isinstance(last, int)
         return rows, last + 1
 

@@ -24,7 +24,6 @@ import pyarrow.parquet
 
 from verdant.logs.query import may_match
 from verdant.logs.ranges import BatchRange, KnownBatches
-from verdant.logs.store.columns import COLUMNS
 from verdant.logs.store.grams import build_grams, may_contain
 
 if TYPE_CHECKING:
@@ -201,6 +200,3 @@ def describe_table(path: Path, table: pa.Table, span: tuple[int, int, int]) -> S
         shares,
         tuple(known.ranges()),
     )
-
-
-assert COLUMNS[-1] == "pos"

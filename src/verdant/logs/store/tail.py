@@ -7,10 +7,12 @@ Promise   every line of its tables is in its log, on disk.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from verdant.logs.errors import BadBatch
 from verdant.logs.ranges import KnownBatches
 from verdant.logs.store.columns import table_of
 from verdant.logs.store.segment import sync_directory
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from verdant.logs.store.wal import WalEntry
 
 __all__ = ["Tail", "find_logs", "open_tail", "replay"]
+
+_log = logging.getLogger("verdant.logs")
 
 
 @dataclass(slots=True)
@@ -92,6 +96,12 @@ def replay(path: Path, known: KnownBatches) -> Tail:
         batch_id = entry.batch.id
         if (batch_id.client, batch_id.epoch, batch_id.seq) in known:
             continue
+        try:
+            table = table_of(entry)
+        except BadBatch as exc:
+            # Whole by its checksum, so another version of this program wrote it.
+            _log.error("%s has a batch that cannot be read and is left out: %s", path, exc)
+            continue
         known.add(batch_id.client, batch_id.epoch, batch_id.seq)
-        tail.add(entry, table_of(entry))
+        tail.add(entry, table)
     return tail

@@ -9,6 +9,7 @@ Not here  what is past its bounds (retention.py).
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from verdant.logs.store.segment import Segment, write_segment
 from verdant.logs.store.writer import TAIL_LINES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from verdant.logs.config import LogServerConfig
     from verdant.logs.store.writer import Store
@@ -46,18 +47,23 @@ def keep_house(store: Store, config: LogServerConfig) -> list[str]:
     return said
 
 
+def _with_headroom(store: Store, work: Callable[[], object]) -> None:
+    """Do `work`; once more with the bytes kept aside when there are too few. Raises as it does."""
+    try:
+        work()
+    except (OSError, StoreUnwritable, pa.ArrowException):
+        if not store.headroom.held:
+            raise
+        # That is what they are for: what the work replaces goes when the work is done.
+        store.headroom.release()
+        work()
+
+
 def _seal(store: Store) -> list[str]:
     try:
-        store.seal()
+        _with_headroom(store, store.seal)
     except StoreUnwritable as exc:
-        if not store.headroom.held:
-            return [str(exc)]
-        # That is what it is for: the log goes when the segment is there.
-        store.headroom.release()
-        try:
-            store.seal()
-        except StoreUnwritable as again:
-            return [str(again)]
+        return [str(exc)]
     return []
 
 
@@ -80,24 +86,24 @@ def _expire(store: Store, config: LogServerConfig) -> list[str]:
             store.replace((segment,), ())
             continue
         try:
-            kept = _without(segment, apps)
-            span = (segment.first, segment.last, segment.generation + 1)
-            store.replace((segment,), (write_segment(store.directory, kept, span),))
+            _with_headroom(store, partial(_thin_out, store, segment, apps))
         except (OSError, pa.ArrowException) as exc:
-            store.headroom.release()
             return [f"lines past their retention stay in {segment.path} for now ({exc})"]
     return []
 
 
-def _without(segment: Segment, apps: set[str]) -> pa.Table:
+def _thin_out(store: Store, segment: Segment, apps: set[str]) -> None:
     table = pyarrow.parquet.read_table(segment.path)
     expired = pa.compute.is_in(table["app"], value_set=pa.array(sorted(apps), pa.string()))
-    return table.filter(pa.compute.invert(expired))
+    kept = table.filter(pa.compute.invert(expired))
+    span = (segment.first, segment.last, segment.generation + 1)
+    store.replace((segment,), (write_segment(store.directory, kept, span),))
 
 
 def _merge(store: Store) -> list[str]:
     run = mergeable(store.segments)
-    if not run:
+    # Not on a disk that is all but full: a merge gives no room worth its own.
+    if not run or not store.headroom.held:
         return []
     span = (run[0].first, run[-1].last, max(segment.generation for segment in run) + 1)
     try:
