@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := up
 
 # The run-time install: what an operator needs.
-$(VENV)/.installed: pyproject.toml setup.py $(wildcard src/verdant/core/_speedups*.[ch])
+$(VENV)/.installed: pyproject.toml setup.py $(wildcard src/verdant/*/_speedups*.[ch])
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@touch $@

@@ -20,7 +20,10 @@ SPEEDUPS = Extension(
 )
 
 ZMQ_SPEEDUPS = Extension(
-    "verdant.zmq._speedups", sources=["src/verdant/zmq/_speedups.c"], optional=True
+    "verdant.zmq._speedups",
+    sources=["src/verdant/zmq/_speedups.c"],
+    include_dirs=[str(Path(greenlet.__file__).parents[1])],
+    optional=True,
 )
 
 setup(ext_modules=[SPEEDUPS, ZMQ_SPEEDUPS] if sys.platform == "linux" else [])

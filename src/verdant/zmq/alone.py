@@ -1,87 +1,80 @@
-"""Alone: a receive that meets nobody else on its socket, and may have to wait.
+"""Alone: who waits to receive while nobody else wants the socket, and how that ends.
 
-Place     zmq, beside readiness.py, whose rule it keeps; socket.py tries it before the long way.
-Promise   the same outcome as `Readiness.run` in fewer steps, or no step at all.
-Not here  anything shared: a line, a sender that waits, a poller, a timeout of the socket's own.
+Place     zmq, the base of readiness.py; calls.py's accelerator parks such a thread.
+Promise   one who waits alone stands in the watch itself, so that the hub switches straight to it.
+          As soon as anybody else comes (a sender that cannot use the short way, another receiver,
+          a poller, an option that is read, the end) it is put into the line, first, and all is as
+          readiness.py says.
+Not here  the look before the park, and the park (_speedups.c).
 
-A REQ parks once per round trip and a REP once per request, nearly always alone. The long way, by
-lines and closures, costs some four µs in Python then, as much as the rest of the wait.
+A REQ parks once per round trip and a REP once per request, nearly always alone. In pure Python
+nobody waits this way: the long way does the same.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import zmq
-from zmq.backend import Socket as _Raw
 
-from verdant.core import current_thread
-from verdant.core.originals import get_ident
-from verdant.zmq.readiness import CALLS_PER_TURN, Readiness
+from verdant.zmq.calls import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from verdant.core import Parkable
+    from zmq.backend import Socket as RawSocket
 
-__all__ = ["NOT_ALONE", "receive_alone"]
+    from verdant.core import FdWatch, Parkable
+    from verdant.zmq.side import Side
+
+__all__ = ["Alone"]
 
 _NOBLOCK = int(zmq.NOBLOCK)
-_IN = int(zmq.POLLIN)
-_recv = cast("Callable[..., bytes]", _Raw.recv)
-
-# Says that nothing was done.
-NOT_ALONE: Any = object()
 
 
-def receive_alone(state: Readiness, socket: Any) -> Any:  # noqa: ANN401 - `recv` as pyzmq types it
-    """The next message part, or `NOT_ALONE`. Parks. Raises what pyzmq's `recv` raises."""
-    side = state.receiving
-    line = side.line
-    if (
-        line
-        or state.sending.line
-        or state.observers
-        or state.closed
-        or state.left <= 0
-        or side.timeout_ms != -1
-        or (state.alternates and not state.asked)
-        or state.ident != get_ident()
-    ):
-        return NOT_ALONE
-    watch = state.watch
-    if watch is None or watch.reader is not None:
-        return NOT_ALONE
-    # As everywhere: look before parking. Nothing of this thread runs between the two.
-    if not state.read_events() & _IN:
-        me = current_thread()
-        line.append(me)
-        state.may_receive = state.may_send = False
-        side.idle = True
-        side.hits = 0
-        state.left = CALLS_PER_TURN
-        watch.reader = cast("Parkable", state)
-        try:
-            # Woken by Readiness: by an edge, after another's call, or at the end.
-            me.hub.leave()
-        except BaseException:
-            side.idle = False
-            state.leave(side, me)
-            raise
-        me.scheduled = False
-        if len(line) > 1 or state.sending.line or state.observers or state.closed:
-            # Somebody came meanwhile, or it closed. We are still the first.
-            message = state.run_in_line(side, me, lambda: _recv(socket, _NOBLOCK))
-            state.asked = False
-            return message
-        line.popleft()
-        state.may_send = not state.unfinished
-    try:
-        message = _recv(socket, _NOBLOCK)
-    except zmq.Again:
-        # An edge for nothing; the long way waits for the next one.
-        return NOT_ALONE
-    side.hits += 1
-    state.left -= 1
-    state.asked = False
-    return message
+class Alone(Turns):
+    """What readiness.py and the accelerator ask about who waits alone."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        receiving: Side
+
+        def run_in_line(
+            self, side: Side, me: Parkable, attempt: Callable[[], object]
+        ) -> object: ...
+        def leave(self, side: Side, me: Parkable) -> None: ...
+
+    def admit(self) -> None:
+        """Put who waits alone into the line, first, as somebody else comes. Does not park."""
+        me = self.alone
+        if me is None:
+            return
+        self.alone = None
+        watch = cast("FdWatch", self.watch)
+        side = self.receiving
+        side.line.appendleft(me)
+        # Else it has been woken already, and will try next.
+        side.idle = watch.reader is me
+        if side.idle:
+            watch.reader = cast("Parkable", self)
+
+    def go_on(self, me: Parkable, socket: RawSocket) -> object:
+        """What it receives after it was put into the line. Parks."""
+        message = self.run_in_line(self.receiving, me, lambda: socket.recv(_NOBLOCK))
+        self.asked = False
+        return message
+
+    def give_up(self, me: Parkable) -> None:
+        """It was interrupted, wherever it stands. Does not park."""
+        if self.alone is me:
+            self.alone = None
+            watch = cast("FdWatch", self.watch)
+            if watch.reader is me:
+                watch.reader = watch.more_readers.popleft() if watch.more_readers else None
+            self.settle()
+        else:
+            side = self.receiving
+            if side.line[0] is me:
+                side.idle = False
+            self.leave(side, me)

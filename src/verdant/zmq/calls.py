@@ -18,9 +18,13 @@ import zmq
 from zmq.backend import Socket as _Raw
 
 from verdant.core.originals import get_ident
+from verdant.zmq.options import getsockopt_address
+from verdant.zmq.side import CALLS_PER_TURN, HITS_UNTIL_SURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from verdant.core import FdWatch, Parkable
 
 __all__ = ["Calls", "PureCalls", "PureTurns", "Turns"]
 
@@ -34,16 +38,35 @@ _send = cast("Callable[..., Any]", _Raw.send)
 class PureTurns:
     """What a call looks at. `left`: calls until others get a turn; `ident`: of the native thread.
 
-    `asked`: a send came after the last receive.
+    `asked`: a send came after the last receive. `hits`: receives that found a message at once since
+    the last wait. `may_wait` and `alone` are for the accelerator, which can wait as well.
     """
 
-    __slots__ = ("asked", "ident", "left", "may_receive", "may_send")
+    __slots__ = (
+        "address",
+        "alone",
+        "alternates",
+        "asked",
+        "hits",
+        "ident",
+        "left",
+        "may_receive",
+        "may_send",
+        "may_wait",
+        "watch",
+    )
 
+    address: int
+    alone: Parkable | None
+    alternates: bool
     asked: bool
+    hits: int
     ident: int
     left: int
     may_receive: bool
     may_send: bool
+    may_wait: bool
+    watch: FdWatch | None
 
     if TYPE_CHECKING:
 
@@ -114,5 +137,8 @@ else:
             # No compiler at install time, or another platform: all the same but slower.
             pass
         else:
-            _speedups.use(_recv, _send, zmq.Again, _NOBLOCK)
+            _speedups.use(
+                *(_recv, _send, zmq.Again, _NOBLOCK),
+                *(getsockopt_address(), CALLS_PER_TURN, HITS_UNTIL_SURE),
+            )
             Calls, Turns, ACCELERATED = _speedups.Calls, _speedups.Turns, True

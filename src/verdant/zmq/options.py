@@ -22,7 +22,7 @@ from zmq.backend import Socket as RawSocket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["int_option"]
+__all__ = ["getsockopt_address", "int_option"]
 
 
 def _find_function() -> Any:  # noqa: ANN401 - ctypes has no type for it
@@ -36,6 +36,13 @@ def _find_function() -> Any:  # noqa: ANN401 - ctypes has no type for it
 
 
 _getsockopt = _find_function()
+
+
+def getsockopt_address() -> int:
+    """Where zmq_getsockopt(3) is in memory, for callers in C; 0 where it was not found."""
+    if _getsockopt is None:
+        return 0
+    return ctypes.cast(_getsockopt, ctypes.c_void_p).value or 0
 
 
 def int_option(address: int, option: int) -> Callable[[], int]:

@@ -45,10 +45,10 @@ from verdant.core import (
     withdraw,
 )
 from verdant.core.originals import get_ident
-from verdant.zmq.calls import Turns
+from verdant.zmq.alone import Alone
 from verdant.zmq.errors import WrongProcess, WrongThread
 from verdant.zmq.options import int_option
-from verdant.zmq.side import HITS_UNTIL_SURE, Side
+from verdant.zmq.side import CALLS_PER_TURN, HITS_UNTIL_SURE, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,10 +56,6 @@ if TYPE_CHECKING:
     from verdant.sync import Event
 
 __all__ = ["CALLS_PER_TURN", "Readiness"]
-
-# Calls in a row before others run. A call takes one or two µs and letting others run about as
-# long, so a busy socket holds the hub for some 100 µs at most and pays one per cent for it.
-CALLS_PER_TURN = 100
 
 # A ROUTER that must not drop (ROUTER_MANDATORY) refuses a message while its peer's queue is full
 # and EVENTS says writable, for other peers. So it tries again, for some 0.5 % of a processor.
@@ -80,8 +76,10 @@ _FORKED = -1
 T = TypeVar("T")
 
 
-class Readiness(Turns):
+class Readiness(Alone):
     """Who waits for one socket. Stands in the watch where a waiting green thread would.
+
+    Or, while one waits alone, lets it stand there itself (alone.py).
 
     `address`: of libzmq's socket. This object does not keep pyzmq's alive: whoever waits does.
     """
@@ -90,7 +88,6 @@ class Readiness(Turns):
         "__weakref__",
         "_raw",
         "_read_more",
-        "alternates",
         "closed",
         "hub",
         "interrupts",
@@ -100,7 +97,6 @@ class Readiness(Turns):
         "scheduled",
         "sending",
         "unfinished",
-        "watch",
     )
 
     name = "zmq readiness"
@@ -109,12 +105,12 @@ class Readiness(Turns):
 
     def __init__(self, address: int) -> None:
         self._raw = RawSocket(shadow=address)
+        self.address = address
         self.read_events = int_option(address, _EVENTS)
         self._read_more = int_option(address, _RCVMORE)
         self.watch: FdWatch | None = None
-        self.receiving = Side(_IN, int(zmq.RCVTIMEO), 0)
-        # A send nearly always succeeds, so it never looks first.
-        self.sending = Side(_OUT, int(zmq.SNDTIMEO), HITS_UNTIL_SURE)
+        self.receiving = Side(_IN, int(zmq.RCVTIMEO))
+        self.sending = Side(_OUT, int(zmq.SNDTIMEO))
         # REQ and REP take turns, and whoever receives before it has sent gets an error.
         self.alternates = cast("int", self._raw.get(_TYPE)) in _ALTERNATING
         self.asked = False
@@ -125,8 +121,10 @@ class Readiness(Turns):
         # one thread and handed over to another.
         self.ident = 0
         self.left = CALLS_PER_TURN
-        self.may_receive = False
-        self.may_send = False
+        self.hits = 0
+        self.may_receive = self.may_send = self.may_wait = False
+        # Who waits by calls.py's accelerator: in the watch itself, for want of company.
+        self.alone = None
         # The last part of a message is still to come.
         self.unfinished = False
         self.scheduled = False
@@ -157,8 +155,9 @@ class Readiness(Turns):
         Raises `Again` when the socket's own timeout is over, and what `attempt` raises.
         """
         me = current_thread()
+        self.admit()
         side.line.append(me)
-        self.may_receive = self.may_send = False
+        self.may_receive = self.may_send = self.may_wait = False
         return self.run_in_line(side, me, attempt, look_first)
 
     def run_in_line(
@@ -181,7 +180,8 @@ class Readiness(Turns):
                             # The caller's to settle: it must not try again.
                             raise
                     else:
-                        side.hits += 1
+                        if side is self.receiving:
+                            self.hits += 1
                         self.left -= 1
                         return result
                 if expired is None and (limit_ms := self._timeout_ms(side)) >= 0:
@@ -225,7 +225,8 @@ class Readiness(Turns):
         if side.line[0] is me:
             side.idle = True
             self._arm()
-        side.hits = 0 if side.bit == _IN else side.hits
+        if side is self.receiving:
+            self.hits = 0
         self.left = CALLS_PER_TURN
         try:
             # Woken by switch() on an edge, by _tell() after another's call, or by close().
@@ -252,15 +253,18 @@ class Readiness(Turns):
         """After any call: wake who can go on, and see whether the next call meets nobody."""
         if self.closed:
             return
+        self.admit()
         receiving, sending = self.receiving, self.sending
         if receiving.idle or sending.idle or self.observers:
             self._tell(self._events_or_all())
         else:
             self._disarm()
         quiet = not (receiving.idle or sending.idle or self.observers) and self.left > 0
-        sure = receiving.hits >= HITS_UNTIL_SURE and not self.alternates
+        sure = self.hits >= HITS_UNTIL_SURE and not self.alternates
         self.may_receive = quiet and not receiving.line and sure
         self.may_send = quiet and not sending.line and not self.unfinished
+        unbounded = receiving.timeout_ms == -1 and self.watch is not None
+        self.may_wait = self.may_send and not receiving.line and unbounded
 
     def take_turns(self) -> None:
         """Let others run when this socket has had its turn. May park. Raises interrupts."""
@@ -272,6 +276,7 @@ class Readiness(Turns):
 
     def events(self) -> int:
         """Read EVENTS, and wake whom it is news for. Does not park. Raises as pyzmq's `get`."""
+        self.admit()
         events = cast("int", self._raw.get(_EVENTS))
         self._tell(events)
         return events
@@ -281,7 +286,7 @@ class Readiness(Turns):
         if self.alternates and not self.asked:
             # Out of turn: only libzmq itself can say so (EFSM).
             return False
-        return self.receiving.hits < HITS_UNTIL_SURE
+        return self.hits < HITS_UNTIL_SURE
 
     def more(self) -> bool:
         """True when parts of the message received last are still to come. Does not park."""
@@ -328,8 +333,9 @@ class Readiness(Turns):
 
     def observe(self, woken: Event, mask: int) -> None:
         """Set `woken` as soon as EVENTS may have a bit of `mask`. Does not park."""
+        self.admit()
         self.observers[woken] = self.observers.get(woken, 0) | mask
-        self.may_receive = self.may_send = False
+        self.may_receive = self.may_send = self.may_wait = False
         self._arm()
 
     def forget(self, woken: Event) -> None:
@@ -363,8 +369,9 @@ class Readiness(Turns):
 
     def close(self) -> None:
         """Forget the descriptor. Call it before the socket closes. Does not park."""
+        self.admit()
         self.closed = True
-        self.may_receive = self.may_send = False
+        self.may_receive = self.may_send = self.may_wait = False
         if self.watch is not None:
             self._disarm()
             self.watch.close()
@@ -394,7 +401,8 @@ class Readiness(Turns):
     def disown(self) -> None:
         """In a forked child: every further use raises `WrongProcess`. Does not park."""
         self.ident = _FORKED
-        self.may_receive = self.may_send = False
+        self.alone = None
+        self.may_receive = self.may_send = self.may_wait = False
         if self.watch is not None:
             self._disarm()
             self.watch.close()

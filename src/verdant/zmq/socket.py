@@ -19,7 +19,6 @@ import zmq
 from zmq.backend import Socket as _Raw
 
 from verdant.core.originals import get_ident
-from verdant.zmq.alone import NOT_ALONE, receive_alone
 from verdant.zmq.calls import Calls
 from verdant.zmq.errors import WrongThread
 from verdant.zmq.sharing import readiness_of
@@ -61,15 +60,11 @@ class Socket(Calls, zmq.Socket[bytes]):  # type: ignore[misc] # one signature fo
     # Receiving.
 
     def _recv_slowly(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # noqa: ANN401 - bytes or Frame
-        if copy and not flags:
-            message = receive_alone(self._readiness, self)
-            if message is not NOT_ALONE:
-                return message
         return self._receive(lambda: _recv(self, _NOBLOCK, copy, track), flags)
 
     def _found_nothing(self) -> Any:  # noqa: ANN401 - bytes
         # A try has just failed: the next one comes after a look.
-        self._readiness.receiving.hits = 0
+        self._readiness.hits = 0
         return self._receive(lambda: _recv(self, _NOBLOCK), 0)
 
     def recv_multipart(self, flags: int = 0, copy: bool = True, track: bool = False) -> Any:  # noqa: ANN401 - a list of bytes or of Frames
@@ -262,6 +257,7 @@ class Socket(Calls, zmq.Socket[bytes]):  # type: ignore[misc] # one signature fo
             # Asked for again at the next wait.
             self._readiness.receiving.timeout_ms = None
             self._readiness.sending.timeout_ms = None
+            self._readiness.may_wait = False
 
     setsockopt = set  # noqa: A003 - pyzmq's name
 
