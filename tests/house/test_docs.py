@@ -13,7 +13,7 @@ import pytest
 from verdant.balancer import BalancerConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
-from verdant.logs import LogServerConfig, RetentionRule
+from verdant.logs import InputConfig, LogServerConfig, RetentionRule
 
 if TYPE_CHECKING:
     import msgspec
@@ -54,6 +54,7 @@ def test_toml_blocks_are_configurations(block: str) -> None:
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
         ("## `[[logs.server.retention]]`", RetentionRule),
+        ("## `[[logs.server.input]]`", InputConfig),
     ],
 )
 def test_every_key_is_described_and_no_other(heading: str, kind: type[msgspec.Struct]) -> None:

@@ -55,6 +55,24 @@ class BalancerClient:
         """Take a host's rule away; no error when it has none."""
         self._ask("DELETE", self._path("hostname", host))
 
+    def backends(self, host: str) -> list[dict[str, object]]:
+        """What is known of each backend of a host's rule. Raises `BadRule`."""
+        path = self._path("hostname", host) + "backends/"
+        return cast("list[dict[str, object]]", self._ask("GET", path))
+
+    def add_backend(self, host: str, backend: object) -> None:
+        """Add a backend ("host:port", or an object) to a host's rule. Raises `BadRule`."""
+        self._ask("POST", self._path("hostname", host) + "backends/", backend)
+
+    def remove_backend(self, host: str, address: str, drain_s: float = 30.0) -> int:
+        """Take a backend out of a host's rule; returns once it has nothing under way.
+
+        Or after `drain_s` seconds: the number of requests that it then still has. Raises `BadRule`.
+        """
+        path = f"{self._path('hostname', host)}backends/{quote(address, safe=':[]')}/"
+        answer = self._ask("DELETE", f"{path}?drain_s={drain_s:g}", wait_s=drain_s)
+        return cast("dict[str, int]", answer)["open_requests"]
+
     def statistics(self) -> dict[str, dict[str, int]]:
         """Counters by host."""
         return cast("dict[str, dict[str, int]]", self._ask("GET", "/stats/"))
@@ -63,10 +81,14 @@ class BalancerClient:
     def _path(collection: str, host: str) -> str:
         return f"/{collection}/{quote(host, safe=':/')}/"
 
-    def _ask(self, method: str, path: str, document: object = None) -> object:
+    def _ask(
+        self, method: str, path: str, document: object = None, *, wait_s: float = 0.0
+    ) -> object:
         body = b"" if document is None else json.dumps(document).encode()
         try:
-            answer = request(method, self.address, path, body=body, timeout_s=self._timeout_s)
+            answer = request(
+                method, self.address, path, body=body, timeout_s=wait_s + self._timeout_s
+            )
         except (OSError, HttpError) as exc:
             raise BalancerUnreachable(
                 f"no balancer answers on {self.address} ({exc}): start one with `verdant up`, or "

@@ -104,6 +104,9 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     backend_connect_timeout_s: _Seconds = 5.0
     # From a request's last byte to its answer's head; long polls need more.
     backend_response_timeout_s: _Seconds = 60.0
+    # Between two pieces of an answer, and for some progress of a request's body. Event streams
+    # that say nothing for longer send comments, as browsers' own libraries advise.
+    backend_idle_timeout_s: _Seconds = 300.0
     # What a stop waits for requests under way: the whole stack stops within five seconds. Where
     # requests run longer, allow more; systemd kills after 90 s by default.
     drain_timeout_s: _Seconds = 3.0

@@ -11,6 +11,7 @@ from verdant.errors import VerdantError
 
 __all__ = [
     "BadRule",
+    "Overloaded",
     "StateDamaged",
     "StateError",
     "StateInUse",
@@ -30,6 +31,15 @@ class BadRule(VerdantError):
     def __init__(self, fault: str, sentence: str) -> None:
         super().__init__(sentence)
         self.fault = fault
+
+
+class Overloaded(VerdantError):
+    """Raised when a rule's limit leaves no room for one more request. The clients' fault.
+
+    The client gets 503 with Retry-After; allow more by `connections_max`, `queue_max`, `queue_s`.
+    """
+
+    code = "balancer-overloaded"
 
 
 class StateError(VerdantError):

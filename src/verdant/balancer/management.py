@@ -10,6 +10,11 @@ Not here  what a rule may say (rules.py); who may ask: it listens on loopback un
     GET    /hostname/H/    one, or null      PUT    /hostname/H/    set one
     DELETE /hostname/H/    remove one        GET    /stats/  /stats/H/  /health/
 
+    GET    /hostname/H/backends/              what is known of each backend of H's rule
+    POST   /hostname/H/backends/              add one, "host:port" or {"address": ..., "weight": 2}
+    DELETE /hostname/H/backends/HOST:PORT/    remove one; answers once it has nothing under way, or
+                                              after ?drain_s=30 seconds
+
 Bodies are JSON whatever their Content-Type says, and are not looked at with GET and DELETE:
 Mantrid's client sends no Content-Type, and the body `null` with both. H may be `https://name`.
 """
@@ -25,6 +30,8 @@ from werkzeug.routing import Rule as Path
 from werkzeug.wrappers import Request, Response
 
 from verdant.balancer.errors import BadRule, StateUnwritable
+from verdant.balancer.proxy_rule import read_backend
+from verdant.balancer.readers import seconds
 from verdant.balancer.rules import Rule, normalise_host, parse_rule, parse_rules
 from verdant.balancer.statistics import HostCounters
 from verdant.core import run_in_worker, sleep
@@ -33,6 +40,8 @@ from verdant.errors import TimedOut, VerdantError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from verdant.balancer.proxy_rule import BackendEntry
 
 __all__ = ["Management", "RulesPort"]
 
@@ -50,6 +59,8 @@ _PATHS = Map(
     [
         Path("/hostname/", endpoint="hosts", methods=["GET", "PUT"]),
         Path("/hostname/<path:host>/", endpoint="host", methods=["GET", "PUT", "DELETE"]),
+        Path("/hostname/<path:host>/backends/", endpoint="backends", methods=["GET", "POST"]),
+        Path("/hostname/<path:host>/backends/<address>/", endpoint="backend", methods=["DELETE"]),
         Path("/stats/", endpoint="statistics", methods=["GET"]),
         Path("/stats/<path:host>/", endpoint="host_statistics", methods=["GET"]),
         Path("/health/", endpoint="health", methods=["GET"]),
@@ -57,6 +68,12 @@ _PATHS = Map(
     # Hosts may be "https://name".
     merge_slashes=False,
 )
+
+# How long a removed backend may take to finish; an hour is the longest that a caller may ask for.
+DRAIN_S_DEFAULT = 30
+DRAIN_S_MAX = 3600.0
+
+_read_drain_s = seconds(DRAIN_S_MAX)
 
 OK = {"ok": True}
 
@@ -86,6 +103,18 @@ class RulesPort(Protocol):
         """Keep exactly `rules`, in one step."""
         ...
 
+    def backends(self, host: str) -> list[dict[str, object]]:
+        """What is known of each backend of the rule of `host`."""
+        ...
+
+    def add_backend(self, host: str, entry: BackendEntry) -> None:
+        """Add a backend to the rule of `host`, or change it."""
+        ...
+
+    def remove_backend(self, host: str, address: tuple[str, int], drain_s: float) -> int:
+        """Take a backend out of the rule of `host`; how much it still has under way."""
+        ...
+
     def statistics(self) -> Mapping[str, Mapping[str, int]]:
         """The four counters by host."""
         ...
@@ -99,6 +128,8 @@ class Management:
         self._answers: dict[str, Callable[..., object]] = {
             "hosts": self._hosts,
             "host": self._host,
+            "backends": self._backends,
+            "backend": self._backend,
             "statistics": self._statistics,
             "host_statistics": self._host_statistics,
             "health": self._health,
@@ -166,6 +197,23 @@ class Management:
         rule = self._port.rules().get(known) if known is not None else None
         return rule.to_json() if rule is not None else None
 
+    def _backends(self, request: Request, host: str) -> object:
+        name = normalise_host(host)
+        if request.method == "GET":
+            return self._port.backends(name)
+        self._port.add_backend(name, _read(request, RULE_BODY_BYTES_MAX, _backend_entry))
+        return OK
+
+    def _backend(self, request: Request, host: str, address: str) -> object:
+        name = normalise_host(host)
+        entry = _backend_entry(address)
+        try:
+            drain_s = _read_drain_s(request.args.get("drain_s", str(DRAIN_S_DEFAULT)))
+        except ValueError as exc:
+            raise BadRule("drain_s_invalid", f"drain_s {exc}") from exc
+        left = self._port.remove_backend(name, entry.address, drain_s)
+        return {"ok": True, "open_requests": left}
+
     def _statistics(self, _: Request) -> object:
         return self._port.statistics()
 
@@ -177,6 +225,13 @@ class Management:
 
     def _health(self, _: Request) -> object:
         return OK
+
+
+def _backend_entry(value: object) -> BackendEntry:
+    try:
+        return read_backend(value)
+    except ValueError as exc:
+        raise BadRule("backend_invalid", f"the call {exc}") from exc
 
 
 def _json(answer: object, status: int = 200) -> Response:

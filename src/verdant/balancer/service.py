@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from verdant.balancer.exchange import House
+from verdant.balancer.fleets import Fleets
 from verdant.balancer.holding import Holding
 from verdant.balancer.management import Management
 from verdant.balancer.pages import Pages
@@ -70,13 +71,15 @@ class BalancerService:
         self.holding = Holding(config.held_requests_max, config.held_per_host_max, waker.first_held)
         waker.holding = self.holding
         statistics = Statistics()
-        self._pool = ConnectionPool()
+        self._table = table
         self._deadlines = Deadlines()
+        self._pool = ConnectionPool(self._deadlines)
+        self.fleets = Fleets(config, self._pool)
         house = House(
-            config, table, Pages(config.static_dir), self.holding, self._pool, self._deadlines
+            config, table, Pages(config.static_dir), self.holding, self.fleets, self._deadlines
         )
         worker = Worker(house, statistics, note)
-        self.rulebook = Rulebook(self._state, table, self.holding, statistics)
+        self.rulebook = Rulebook(self._state, table, self.holding, statistics, self.fleets)
         handlers = [(external, worker.handle_external), (internal, worker.handle_internal)]
         self._servers = [
             HttpServer(
@@ -108,6 +111,7 @@ class BalancerService:
         """Begin to serve. Does not park."""
         for server in (*self._servers, self._management):
             server.start()
+        self.fleets.start(self._table)
         self._reaper = spawn(self._reap, name="idle backend reaper")
 
     def stop(self) -> int:
@@ -120,6 +124,7 @@ class BalancerService:
         ]
         cut = sum(drain.wait() for drain in drains)
         self._management.stop(0.5)
+        self.fleets.stop()
         self._pool.close()
         self._deadlines.stop()
         self._waker.close()

@@ -89,7 +89,9 @@ class Worker:
         peer_host = stream.peer_host if isinstance(stream, Stream) else ""
         key, rule = self._house.table.resolve(request.host, protocol)
         counters = self._statistics.counters(key)
-        exchange = Exchange(self._house, request, connection, rule, peer_host, internal, protocol)
+        exchange = Exchange(
+            self._house, request, connection, key, rule, peer_host, internal, protocol
+        )
         counters.open_requests += 1
         try:
             run_action(exchange, rule)

@@ -11,29 +11,24 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from verdant.balancer import BadRule, BalancerClient, parse_rule
+from verdant.balancer import BalancerClient
 from verdant.cli.asking import query, sql, tail
-from verdant.cli.config import PORT_BASE_DEFAULT
+from verdant.cli.following import follow_options, following
 from verdant.cli.keeping import export, import_, rebuild, verify
 from verdant.cli.keys import keys
-from verdant.cli.logoptions import (
-    configuration,
-    example,
-    peers_of,
-    stack_options,
-)
+from verdant.cli.logoptions import configuration, stack_options
+from verdant.cli.options import example, json_option, management_option
 from verdant.cli.output import CommandGroup, print_json, print_table
-from verdant.cli.peers import peer_options
+from verdant.cli.peers import chosen_peers, peer_options
+from verdant.cli.rules import rules
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError, VerdantError
 
 __all__ = ["main"]
-
-MANAGEMENT_DEFAULT = f"127.0.0.1:{PORT_BASE_DEFAULT + 42}"
 
 # click decorates functions of any signature and gives them back as they are, to a type checker.
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -122,98 +117,13 @@ def run(script: str, arguments: tuple[str, ...]) -> None:
 
 # Rules and statistics.
 
-_management = click.option(
-    "--management",
-    metavar="ADDRESS",
-    default=MANAGEMENT_DEFAULT,
-    show_default=True,
-    envvar="VERDANT_MANAGEMENT",
-    help="The balancer's management address.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
-
-
-@main.group()
-def rules() -> None:
-    """Show and change the balancer's rules."""
-
-
-@rules.command("list", epilog=example("verdant rules list --json"))
-@_management
-@_json
-def list_rules(management: str, as_json: bool) -> None:
-    """List all rules."""
-    found = BalancerClient(management).rules()
-    if as_json:
-        print_json(found)
-        return
-    rows = []
-    for host, (action, arguments, subdomains) in sorted(found.items()):
-        main_argument = _main_argument(arguments) if isinstance(arguments, dict) else ""
-        shown = f"{action}<{main_argument}>" if main_argument else str(action)
-        rows.append((host, shown, "true" if subdomains else "false"))
-    print_table(("HOST", "ACTION", "SUBDOMS"), rows)
-
-
-def _main_argument(arguments: dict[str, object]) -> str:
-    for name in ("backends", "code", "redirect_to", "type"):
-        value = arguments.get(name)
-        if isinstance(value, list):
-            return ",".join(f"{host}:{port}" for host, port in value)
-        if value is not None:
-            return str(value)
-    return ""
-
-
-@rules.command(
-    "set", epilog=example("verdant rules set www.example.com proxy false backends=127.0.0.1:9000")
-)
-@click.argument("host")
-@click.argument("action")
-@click.argument("subdomains", type=click.Choice(["true", "false"]))
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
-@_management
-@_json
-def set_rule(
-    host: str,
-    action: str,
-    subdomains: str,
-    arguments: tuple[str, ...],
-    management: str,
-    as_json: bool,
-) -> None:
-    """Give HOST a rule; in force and durable when the command returns."""
-    values: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals:
-            raise click.UsageError(f"{argument!r} is not NAME=VALUE")
-        values[name] = value
-    rule: list[object] = [action, values, subdomains == "true"]
-    try:
-        parse_rule(rule)
-    except BadRule as exc:
-        raise click.UsageError(str(exc)) from exc
-    BalancerClient(management).set_rule(host, rule)
-    if as_json:
-        print_json({"ok": True})
-
-
-@rules.command("delete", epilog=example("verdant rules delete www.example.com"))
-@click.argument("host")
-@_management
-@_json
-def delete_rule(host: str, management: str, as_json: bool) -> None:
-    """Take HOST's rule away."""
-    BalancerClient(management).delete_rule(host)
-    if as_json:
-        print_json({"ok": True})
+main.add_command(rules)
 
 
 @main.command(epilog=example("verdant stats www.example.com"))
 @click.argument("host", required=False)
-@_management
-@_json
+@management_option
+@json_option
 def stats(host: str | None, management: str, as_json: bool) -> None:
     """Show what each host's requests came to."""
     found = BalancerClient(management).statistics()
@@ -241,13 +151,15 @@ for _command in (query, tail, sql, verify, rebuild, export, import_):
     logs.add_command(_command)
 
 
-@logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
-@click.argument("file", type=click.File("rb"), default="-")
+@logs.command(epilog=example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
+@follow_options
 @peer_options("collect")
 @stack_options
+@_child_options
 def ship(
-    file: IO[bytes],
+    files: tuple[str, ...],
     app: str,
     servers: tuple[str, ...],
     server_keys: tuple[str, ...],
@@ -255,18 +167,20 @@ def ship(
     path: str | None,
     data_dir: str,
     port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
+    **how: Any,  # noqa: ANN401 - what follow_options says
 ) -> None:
-    """Send lines of FILE (- for standard input) and wait until they are stored."""
-    from verdant.cli.ship import ship_lines
+    """Send lines of FILEs (standard input without one) and wait until they are stored."""
+    from verdant.cli.ship import follow_files, ship_files
 
     named = (servers, server_keys, client_keys)
-    counts = ship_lines(file, app, peers_of("collect", named, path, data_dir, port_base))
-    if not counts.stored:
-        raise VerdantError(
-            f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running (`verdant up`), and does it take us with the key that we show?"
-        )
-    click.echo(f"{counts.lines} lines stored", err=True)
+    where = chosen_peers("collect", named, lambda: configuration(path, data_dir, port_base).logs)
+    wanted = following(files, app, data_dir, how, len(where.endpoints))
+    if wanted.follow:
+        follow_files(wanted, where, _readiness(parent_pid, ready_fd))
+    else:
+        click.echo(f"{ship_files(wanted, where)} lines stored", err=True)
 
 
 @logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))

@@ -65,7 +65,8 @@ class ServerConnection(MessageReader):
 
     closing: no other request will be answered after this one. idle: between requests. lost: the
     client is gone, which is no fault of whoever answers it. taken_over: what answers the present
-    request has written to the stream by itself. when_stopping: called, once, when the server begins
+    request has written to the stream by itself. continue_elsewhere: somebody else answers the
+    client's `Expect: 100-continue`. when_stopping: called, once, when the server begins
     to stop; must not park. memory: for what a handler wants to keep from one request to the next.
     """
 
@@ -76,6 +77,7 @@ class ServerConnection(MessageReader):
         "bytes_received",
         "bytes_sent",
         "closing",
+        "continue_elsewhere",
         "head_s_max",
         "idle",
         "idle_s_max",
@@ -103,6 +105,7 @@ class ServerConnection(MessageReader):
         super().__init__(stream)
         self.request: Request | None = None
         self.closing = False
+        self.continue_elsewhere = False
         self.idle = False
         self.lost = False
         self.taken_over = False
@@ -150,6 +153,7 @@ class ServerConnection(MessageReader):
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
             self._continue_due = request.expect_continue
+            self.continue_elsewhere = False
         else:
             self._continue_due = False
         if not request.keep_alive:
@@ -167,7 +171,7 @@ class ServerConnection(MessageReader):
 
         Raises `BadRequest` (400, 408) and `ConnectionLost`.
         """
-        if self._continue_due:
+        if self._continue_due and not self.continue_elsewhere:
             self._continue_due = False
             if not self.buffer:
                 self.stream.sendall(CONTINUE)
@@ -183,6 +187,8 @@ class ServerConnection(MessageReader):
             self.lost = True
             raise
         self.waiting_since = 0.0
+        # The client sends, so it heard that it may, or does not care.
+        self._continue_due = False
         self.bytes_received += len(piece)
         return piece
 

@@ -429,11 +429,12 @@ def _bad_chunk_in_request(reason: str) -> HttpError:
 class ChunkedDecoder:
     """Takes the bytes of a chunked body as they come, gives its data back (RFC 9112 section 7.1).
 
-    Chunk extensions and trailers are checked, bounded and dropped. `fault` makes the error: of a
-    request's sender by default. `finished` is True after the last chunk and its trailers.
+    Chunk extensions and trailers are checked and bounded; extensions are dropped, trailers kept in
+    `trailers`, as lines each opened by CR LF. `fault` makes the error: of a request's sender by
+    default. `finished` is True after the last chunk and its trailers.
     """
 
-    __slots__ = ("_fault", "_left", "_pending", "_state", "_trailer_bytes", "finished")
+    __slots__ = ("_fault", "_left", "_pending", "_state", "finished", "trailers")
 
     def __init__(self, fault: Callable[[str], HttpError] = _bad_chunk_in_request) -> None:
         self.finished = False
@@ -441,7 +442,7 @@ class ChunkedDecoder:
         self._pending = b""
         self._left = 0
         self._state = _SIZE
-        self._trailer_bytes = 0
+        self.trailers = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The pieces of body that `data` completes or continues, none of them empty.
@@ -502,8 +503,8 @@ class ChunkedDecoder:
         if not line:
             self.finished = True
             return
-        self._trailer_bytes += len(line)
-        if self._trailer_bytes > TRAILER_BYTES_MAX:
+        if len(self.trailers) + len(line) > TRAILER_BYTES_MAX:
             raise self._fault(f"The trailers are over {TRAILER_BYTES_MAX} bytes.")
         if _is_trailer_line(line) is None:
             raise self._fault("A trailer is not a header field.")
+        self.trailers += b"\r\n" + line

@@ -5,6 +5,9 @@ program that only logs should not wait for their import.
 """
 
 from verdant.logs.client import (
+    FORMATS,
+    BadMultiline,
+    DiskSpool,
     Follower,
     Found,
     Gap,
@@ -13,16 +16,22 @@ from verdant.logs.client import (
     Results,
     Shipper,
     Spool,
+    Tail,
     cell_of,
+    parse_multiline,
     shown_fields,
 )
-from verdant.logs.config import LogServerConfig, RetentionRule
+from verdant.logs.config import InputConfig, LogServerConfig, RetentionRule
 from verdant.logs.errors import (
     BadBatch,
+    BadInput,
     BadQuery,
+    InputUnusable,
     LogsError,
+    NotStored,
     QueryStopped,
     ServerAway,
+    SpoolUnusable,
     StoreInUse,
     StoreUnwritable,
 )
@@ -30,14 +39,21 @@ from verdant.logs.protocol import Row
 from verdant.logs.record import Record
 
 __all__ = [
+    "FORMATS",
     "BadBatch",
+    "BadInput",
+    "BadMultiline",
     "BadQuery",
+    "DiskSpool",
     "Follower",
     "Found",
     "Gap",
     "Handler",
+    "InputConfig",
+    "InputUnusable",
     "LogServerConfig",
     "LogsError",
+    "NotStored",
     "QueryStopped",
     "Reader",
     "Record",
@@ -47,8 +63,11 @@ __all__ = [
     "ServerAway",
     "Shipper",
     "Spool",
+    "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
+    "Tail",
     "cell_of",
+    "parse_multiline",
     "shown_fields",
 ]

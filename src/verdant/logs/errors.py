@@ -9,10 +9,14 @@ from verdant.errors import VerdantError
 
 __all__ = [
     "BadBatch",
+    "BadInput",
     "BadQuery",
+    "InputUnusable",
     "LogsError",
+    "NotStored",
     "QueryStopped",
     "ServerAway",
+    "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
 ]
@@ -28,6 +32,24 @@ class BadBatch(LogsError):
     """Raised for frames that are not a batch of lines. The sender's fault; nothing was stored."""
 
     code = "logs-bad-batch"
+
+
+class BadInput(LogsError):
+    """Raised for bytes that an input cannot read. The sender's fault; the text says where."""
+
+    code = "logs-bad-input"
+
+
+class NotStored(LogsError):
+    """Raised when lines are not on disk and must be sent again. The machine's fault, for now."""
+
+    code = "logs-not-stored"
+
+
+class InputUnusable(LogsError):
+    """Raised when an input cannot be opened as configured. The operator's fault."""
+
+    code = "logs-input-unusable"
 
 
 class BadQuery(LogsError):
@@ -54,6 +76,12 @@ class ServerAway(LogsError):
     """Raised when a log server gives no answer, or none that can be used. The text says which."""
 
     code = "logs-server-away"
+
+
+class SpoolUnusable(LogsError):
+    """Raised when a spool's directory cannot be used. The machine's fault; the text says why."""
+
+    code = "logs-spool-unusable"
 
 
 class StoreInUse(LogsError):

@@ -34,10 +34,11 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class Stream:
     """One connected stream socket. Owns the socket: closing the stream closes it.
 
-    `sendall` is bound to the socket's own call: one call less per message.
+    `sendall` is bound to the socket's own call: one call less per message. `broken`: receiving
+    ended because the connection broke, not because the peer had said all.
     """
 
-    __slots__ = ("_aborted", "_recv", "peer", "sendall", "socket")
+    __slots__ = ("_aborted", "_recv", "broken", "peer", "sendall", "socket")
 
     sendall: Callable[[bytes], None]
 
@@ -46,12 +47,14 @@ class Stream:
         self.peer = peer
         self._recv, self.sendall = socket.stream_calls()
         self._aborted = False
+        self.broken = False
 
     def recv(self, bytes_max: int) -> bytes:
         """Receive at most `bytes_max` bytes; b"" when no more will come. Parks."""
         try:
             return self._recv(bytes_max)
         except ConnectionError:
+            self.broken = True
             return b""
 
     @property
@@ -70,6 +73,7 @@ class Stream:
     def abort(self) -> None:
         """Break the connection under whoever uses it: their waits return at once. Does not park."""
         self._aborted = True
+        self.broken = True
         try:
             self.socket.shutdown(_stdlib.SHUT_RDWR)
         except OSError:
