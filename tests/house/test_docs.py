@@ -13,7 +13,7 @@ import pytest
 from verdant.balancer import BalancerConfig, FeedConfig, TlsConfig, TokenConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
-from verdant.logs import InputConfig, LogServerConfig
+from verdant.logs import InputConfig, LogServerConfig, RetentionRule
 
 if TYPE_CHECKING:
     import msgspec
@@ -56,6 +56,7 @@ def test_toml_blocks_are_configurations(block: str) -> None:
         ("## `[balancer.tls]`", TlsConfig),
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
+        ("## `[[logs.server.retention]]`", RetentionRule),
         ("## `[[logs.server.input]]`", InputConfig),
     ],
 )

@@ -15,23 +15,18 @@ from typing import Any, TypeVar
 
 import click
 
-from verdant.cli.config import (
-    DATA_DIR_DEFAULT,
-    PORT_BASE_DEFAULT,
-    StackConfig,
-    default_config,
-    load_config,
-    load_mantrid,
-)
+from verdant.cli.asking import query, sql, tail
+from verdant.cli.config import load_mantrid
 from verdant.cli.following import follow_options, following
+from verdant.cli.keeping import export, import_, rebuild, verify
 from verdant.cli.keys import keys
+from verdant.cli.logoptions import configuration, stack_options
 from verdant.cli.options import client_at, example, json_option, management_option
-from verdant.cli.output import CommandGroup, print_row
+from verdant.cli.output import CommandGroup
 from verdant.cli.peers import chosen_peers, peer_options
 from verdant.cli.rules import rules, show_statistics
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
 from verdant.errors import ConfigurationError
-from verdant.logs import Reader
 
 __all__ = ["main"]
 
@@ -39,34 +34,9 @@ __all__ = ["main"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _stack_options(command: _Command) -> _Command:
-    for option in (
-        click.option("-c", "--config", "path", metavar="FILE", help="Configuration file (TOML)."),
-        click.option(
-            "--data-dir",
-            default=DATA_DIR_DEFAULT,
-            show_default=True,
-            help="Where rules and logs are kept, without a configuration file.",
-        ),
-        click.option(
-            "--port-base",
-            type=click.IntRange(1024, 65000),
-            default=PORT_BASE_DEFAULT,
-            show_default=True,
-            help="First of the ports, without a configuration file.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 def _child_options(command: _Command) -> _Command:
     command = click.option("--parent-pid", type=int, hidden=True)(command)
     return click.option("--ready-fd", type=int, hidden=True)(command)
-
-
-def _config(path: str | None, data_dir: str, port_base: int) -> StackConfig:
-    return default_config(data_dir, port_base) if path is None else load_config(path)
 
 
 def _readiness(parent_pid: int | None, ready_fd: int | None) -> Callable[[], None]:
@@ -91,7 +61,7 @@ def main() -> None:
 
 
 @main.command(epilog=example("verdant up -c /etc/verdant.toml"))
-@_stack_options
+@stack_options
 def up(path: str | None, data_dir: str, port_base: int) -> None:
     """Run the balancer and the log servers until Ctrl-C.
 
@@ -99,7 +69,7 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
     """
     from verdant.cli.up import run_stack
 
-    config = _config(path, data_dir, port_base)
+    config = configuration(path, data_dir, port_base)
     if path is None:
         arguments = ["--data-dir", data_dir, "--port-base", str(port_base)]
         run_stack(config, arguments, port_base + 80)
@@ -108,7 +78,7 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
 
 
 @main.command(epilog=example("verdant balancer -c /etc/verdant.toml"))
-@_stack_options
+@stack_options
 @click.option(
     "--mantrid-conf", metavar="FILE", help="Instead: a mantrid.conf, with the state that it names."
 )
@@ -127,7 +97,7 @@ def balancer(
             raise click.UsageError("give either --config or --mantrid-conf")
         config = load_mantrid(mantrid_conf)
     else:
-        config = _config(path, data_dir, port_base)
+        config = configuration(path, data_dir, port_base)
     serve_balancer(config, _readiness(parent_pid, ready_fd))
 
 
@@ -179,71 +149,8 @@ def logs() -> None:
     """Ask the log servers, follow them, send to them."""
 
 
-@logs.command(epilog=example("verdant logs query 'app=balancer status>=500 since=1h'"))
-@click.argument("terms", nargs=-1, metavar="[QUERY]...")
-@click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
-@click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
-@peer_options("query")
-@_stack_options
-@json_option
-def query(
-    terms: tuple[str, ...],
-    limit: int,
-    oldest: bool,
-    servers: tuple[str, ...],
-    server_keys: tuple[str, ...],
-    client_keys: str | None,
-    path: str | None,
-    data_dir: str,
-    port_base: int,
-    as_json: bool,
-) -> None:
-    """Find lines; they are shown in the order of time."""
-    named = (servers, server_keys, client_keys)
-    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
-    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
-    try:
-        found = reader.query(" ".join(terms), limit, "oldest" if oldest else "newest")
-    finally:
-        reader.close()
-    for row in found.rows if oldest else reversed(found.rows):
-        print_row(row, as_json=as_json)
-    for endpoint in found.missing:
-        click.echo(f"verdant: {endpoint} does not answer: its lines are missing here", err=True)
-    if found.missing and not found.rows:
-        sys.exit(1)
-
-
-@logs.command(epilog=example("verdant logs tail app=web 'level>=error'"))
-@click.argument("terms", nargs=-1, metavar="[QUERY]...")
-@click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
-              help="Lines to begin with.")  # fmt: skip
-@peer_options("query")
-@_stack_options
-@json_option
-def tail(
-    terms: tuple[str, ...],
-    last: int,
-    servers: tuple[str, ...],
-    server_keys: tuple[str, ...],
-    client_keys: str | None,
-    path: str | None,
-    data_dir: str,
-    port_base: int,
-    as_json: bool,
-) -> None:
-    """Show lines as they come, until Ctrl-C."""
-    named = (servers, server_keys, client_keys)
-    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
-    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
-    try:
-        for row in reader.follow(" ".join(terms), last):
-            print_row(row, as_json=as_json)
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        return
-    finally:
-        reader.close()
+for _command in (query, tail, sql, verify, rebuild, export, import_):
+    logs.add_command(_command)
 
 
 @logs.command(epilog=example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
@@ -251,7 +158,7 @@ def tail(
 @click.option("--app", required=True, help="Under which name the lines are kept.")
 @follow_options
 @peer_options("collect")
-@_stack_options
+@stack_options
 @_child_options
 def ship(
     files: tuple[str, ...],
@@ -270,7 +177,7 @@ def ship(
     from verdant.cli.ship import follow_files, ship_files
 
     named = (servers, server_keys, client_keys)
-    where = chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
+    where = chosen_peers("collect", named, lambda: configuration(path, data_dir, port_base).logs)
     wanted = following(files, app, data_dir, how, len(where.endpoints))
     if wanted.follow:
         follow_files(wanted, where, _readiness(parent_pid, ready_fd))
@@ -280,7 +187,7 @@ def ship(
 
 @logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))
 @click.argument("name")
-@_stack_options
+@stack_options
 @_child_options
 def serve(
     name: str,
@@ -291,7 +198,7 @@ def serve(
     ready_fd: int | None,
 ) -> None:
     """Run the log server NAME alone, in the foreground."""
-    configured = _config(path, data_dir, port_base).logs.server
+    configured = configuration(path, data_dir, port_base).logs.server
     for server in configured:
         if server.name == name:
             serve_logs(server, _readiness(parent_pid, ready_fd))

@@ -14,7 +14,7 @@ import msgspec
 from verdant.address import BadAddress, TcpAddress, parse_address
 from verdant.zmq.endpoints import is_exposed
 
-__all__ = ["InputConfig", "LogServerConfig"]
+__all__ = ["EVERY_APP", "InputConfig", "LogServerConfig", "RetentionRule"]
 
 # A line's own bound (record.py) is 256 Ki characters; longer ones are cut there.
 LINE_BYTES_MAX = 256 * 1024
@@ -93,6 +93,19 @@ def is_local(address: str) -> bool:
         return False
 
 
+# The name under which a rule holds for every app that has none of its own.
+EVERY_APP = "*"
+
+
+class RetentionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long one app's lines are kept; 0 is without that bound. Whichever comes first counts."""
+
+    app: str = EVERY_APP
+    age_s_max: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+    lines_max: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 class LogServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One log server: its name, its three endpoints, its directory and its inputs."""
 
@@ -106,6 +119,10 @@ class LogServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     data_dir: str
     # Oldest segments go when the store is larger; 10 GiB fit any disk that keeps logs.
     store_bytes_max: int = 10 * 1024**3
+    # Kept aside on the disk for sealing and dropping when the rest of it is full.
+    headroom_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64 * 1024**2
+    # By app; without a rule an app's lines stay until the store is over its size.
+    retention: list[RetentionRule] = []
     # The server's secret key file (`verdant keys new`). With it the three ports take CURVE alone.
     keys: str | None = None
     # A directory of the allowed clients' public key files, followed as it changes; "*" is any key.

@@ -14,6 +14,8 @@ __all__ = [
     "InputUnusable",
     "LogsError",
     "NotStored",
+    "QueryStopped",
+    "ServerAway",
     "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
@@ -61,6 +63,19 @@ class BadQuery(LogsError):
     def __init__(self, sentence: str, position: int) -> None:
         super().__init__(sentence)
         self.position = position
+
+
+class QueryStopped(LogsError):
+    """Raised for a search that ran into a bound or was called off. Ask for less; the text says of
+    what."""
+
+    code = "logs-query-stopped"
+
+
+class ServerAway(LogsError):
+    """Raised when a log server gives no answer, or none that can be used. The text says which."""
+
+    code = "logs-server-away"
 
 
 class SpoolUnusable(LogsError):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from logs.lines import messages
 
 from verdant.core import spawn
 from verdant.logs import NotStored, Record
 from verdant.logs.inputs.intake import Intake
-from verdant.logs.store import Scan, Store, scan
+from verdant.logs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +39,6 @@ def intake_of(store: Store) -> Intake:
 
 def record(text: str, fields: dict[str, object] | None = None) -> Record:
     return Record(1, "a", "h", "INFO", text, fields or {})
-
-
-def messages(store: Store) -> list[str]:
-    return [str(row[5]) for row in scan(store, Scan(limit=50_000))]
 
 
 def test_many_and_long_records_go_into_batches_that_the_store_takes(store: Store) -> None:
