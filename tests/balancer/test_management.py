@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
 from verdant.balancer import management
-from verdant.balancer.errors import StateUnwritable
+from verdant.balancer.errors import BadRule, StateUnwritable
 from verdant.balancer.management import Management
+from verdant.balancer.proxy_rule import BackendEntry
 from verdant.balancer.rules import Rule, parse_rule, rules_to_json
 from verdant.errors import TimedOut
 
@@ -34,6 +35,7 @@ class Memory:
         self.kept: dict[str, Rule] = {}
         self.counts: dict[str, Counts] = {"a.example": COUNTS, "*": COUNTS}
         self.failure: Exception | None = None
+        self.calls: list[object] = []
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -53,6 +55,21 @@ class Memory:
     def replace_rules(self, rules: Mapping[str, Rule]) -> None:
         self._check()
         self.kept = dict(rules)
+
+    def backends(self, host: str) -> list[dict[str, object]]:
+        self._check()
+        if host not in self.kept:
+            raise BadRule("host_not_proxy", f"{host} has no rule")
+        return [{"address": "10.0.0.5:8000", "weight": 1}]
+
+    def add_backend(self, host: str, entry: BackendEntry) -> None:
+        self._check()
+        self.calls.append((host, entry))
+
+    def remove_backend(self, host: str, address: tuple[str, int], drain_s: float) -> int:
+        self._check()
+        self.calls.append((host, address, drain_s))
+        return 2
 
     def statistics(self) -> Mapping[str, Mapping[str, int]]:
         return self.counts
@@ -81,6 +98,47 @@ class Api:
 @pytest.fixture
 def api() -> Api:
     return Api()
+
+
+def test_backends_are_listed_added_and_removed(api: Api) -> None:
+    path = "/hostname/a.example/backends"
+    assert api.ask("GET", path)[1]["error"] == "host_not_proxy"
+    assert api.ask("PUT", "/hostname/a.example/", PROXY) == (200, OK)
+    assert api.ask("GET", path)[1][0]["address"] == "10.0.0.5:8000"
+    assert api.ask("POST", path, "10.0.0.6:8000") == (200, OK)
+    assert api.ask("POST", path, {"address": "10.0.0.7:80", "weight": 2}) == (200, OK)
+    assert api.ask("DELETE", path + "/10.0.0.5:8000") == (200, {"ok": True, "open_requests": 2})
+    assert api.ask("DELETE", path + "/[::1]:80/?drain_s=0.5")[0] == 200
+    assert api.memory.calls == [
+        ("a.example", BackendEntry("10.0.0.6", 8000)),
+        ("a.example", BackendEntry("10.0.0.7", 80, 2)),
+        ("a.example", ("10.0.0.5", 8000), 30.0),
+        ("a.example", ("::1", 80), 0.5),
+    ]
+    # A name may say for which protocol; a host may be called "backends".
+    assert api.ask("POST", "/hostname/https://a.example/backends/", "b:1") == (200, OK)
+    assert api.memory.calls[-1] == ("https://a.example", BackendEntry("b", 1))
+    assert api.ask("PUT", "/hostname/backends/", PROXY) == (200, OK)
+    assert "backends" in api.memory.kept
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "error"),
+    [
+        ("POST", "/hostname/a/backends/", "b", "backend_invalid"),
+        ("POST", "/hostname/a/backends/", [], "backend_invalid"),
+        ("POST", "/hostname/a/backends/", {"address": "b:1", "weight": "x"}, "backend_invalid"),
+        ("POST", "/hostname/a b/backends/", "b:1", "host_invalid"),
+        ("DELETE", "/hostname/a/backends/b/", None, "backend_invalid"),
+        ("DELETE", "/hostname/a/backends/b:1/?drain_s=x", None, "drain_s_invalid"),
+    ],
+)
+def test_bad_calls_about_backends_are_named(
+    api: Api, method: str, path: str, body: object, error: str
+) -> None:
+    status, answer = api.ask(method, path, body)
+    assert (status, answer["error"].partition(":")[0]) == (400, error)
+    assert api.memory.calls == []
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

@@ -9,14 +9,15 @@ from verdant.balancer.errors import BadRule, StateUnwritable
 from verdant.balancer.rulebook import Rulebook
 from verdant.balancer.rules import Empty, Rule
 from verdant.balancer.state import State
+from verdant.balancer.statistics import Statistics
 from verdant.balancer.stores import MemoryStore
 from verdant.sync import Event
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from verdant.balancer.routing import Changes
-    from verdant.balancer.statistics import Counts
 
 
 def rule(code: int) -> Rule:
@@ -39,8 +40,27 @@ class Recorder:
         self.waited.append(number)
         self.may_confirm.wait()
 
-    def statistics(self) -> dict[str, Counts]:
+    # Of requests it knows nothing.
+
+    totals = Statistics()
+
+    def refresh(self) -> None:
+        pass
+
+    def has_moved(self, host: str) -> bool:
+        return False
+
+    def tell_activity(self, moved: Callable[[list[str]], object]) -> None:
+        pass
+
+    def backends(self, host: str) -> list[dict[str, object]]:
+        return []
+
+    def held_by_host(self) -> dict[str, int]:
         return {}
+
+    def wait_until_left(self, host: str, address: tuple[str, int], timeout_s: float) -> int:
+        return 0
 
 
 def test_changes_that_come_together_are_written_and_handed_out_together() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verdant.balancer.errors import BadRule
+from verdant.balancer.proxy_rule import PROXY_ARGUMENTS, BackendEntry, HeaderEdits
 from verdant.balancer.rules import (
     ACTION_NAMES,
     Empty,
@@ -32,21 +35,25 @@ anything = st.recursive(
 
 names = [
     "code",
-    "backends",
-    "attempts",
-    "delay",
+    *(argument.name for argument in PROXY_ARGUMENTS),
     "redirect_to",
     "timeout",
     "check_interval",
     "type",
 ]
 
+edits = st.dictionaries(
+    st.sampled_from(["add", "set", "remove"]),
+    st.dictionaries(st.sampled_from(["X-A", "Host", "te"]), st.text(max_size=5))
+    | st.lists(st.sampled_from(["X-A", "Host", "te", ""]), max_size=2),
+)
+
 # Rules that are nearly right: they reach the argument readers.
 near_rules = st.tuples(
     st.sampled_from(ACTION_NAMES) | st.text(max_size=5),
     st.dictionaries(
         st.sampled_from(names),
-        anything | st.sampled_from(["403", "a:8000,b:1", "2.5"]),
+        anything | st.sampled_from(["403", "a:8000,b:1", "2.5", "/x", "header:X", "both"]) | edits,
         max_size=3,
     ),
     st.booleans(),
@@ -58,13 +65,13 @@ near_rules = st.tuples(
     [
         (["empty", {"code": 403}, False], Empty(403)),
         (["empty", {"code": "403"}, False], Empty(403)),
-        (["proxy", {"backends": [["10.0.0.5", 8000]]}, True], Proxy((("10.0.0.5", 8000),), 1, 1.0)),
+        (["proxy", {"backends": [["a", 80]]}, True], Proxy((BackendEntry("a", 80),), 1, 1.0)),
         (
             ["proxy", {"backends": "a:8000,b:8001", "attempts": "3", "delay": "0.5"}, True],
-            Proxy((("a", 8000), ("b", 8001)), 3, 0.5),
+            Proxy((BackendEntry("a", 8000), BackendEntry("b", 8001)), 3, 0.5),
         ),
         (["proxy", {"backends": [["::1", "80"], "[::2]:81"]}, True],
-         Proxy((("::1", 80), ("::2", 81)))),
+         Proxy((BackendEntry("::1", 80), BackendEntry("::2", 81)))),
         (["redirect", {"redirect_to": "https://a.example/x"}, True], Redirect("https://a.example/x")),
         (["redirect", {"redirect_to": "www.example.com"}, True], Redirect("www.example.com")),
         (["spin", {}, False], Spin(120.0, 1.0)),
@@ -94,8 +101,32 @@ def test_a_rule_reads_back_as_it_was_sent(sent: list[Any]) -> None:
     assert json.loads(json.dumps(parse_rule(sent).to_json())) == sent
 
 
+def test_a_proxy_rule_may_say_a_lot_and_as_text_too() -> None:
+    said = {
+        "backends": [["a", 1], {"address": "b:2", "weight": 3, "connections_max": 4}],
+        "policy": "consistent_hash",
+        "hash_on": "cookie:id",
+        "total_timeout_s": 2.5,
+        "request_headers": {"remove": ["X-A"], "set": {"X-B": "b"}, "add": {"X-C": "c"}},
+        "health_path": "/health",
+    }
+    rule = parse_rule(["proxy", said, False])
+    assert rule.to_json() == ["proxy", said, False]
+    assert isinstance(rule.arguments, Proxy)
+    assert rule.arguments.backends[1] == BackendEntry("b", 2, 3, 4)
+    assert rule.arguments.options.request_headers == HeaderEdits(
+        ("X-A",), (("X-B", "b"),), (("X-C", "c"),)
+    )
+    text = {
+        **said,
+        "total_timeout_s": "2.5",
+        "request_headers": json.dumps(said["request_headers"]),
+    }
+    assert parse_rule(["proxy", text, False]) == rule
+
+
 def test_a_rule_made_by_hand_names_what_is_not_default() -> None:
-    rule = Rule("proxy", Proxy((("a", 1),), attempts=2))
+    rule = Rule("proxy", Proxy((BackendEntry("a", 1),), attempts=2))
     assert rule.to_json() == ["proxy", {"backends": [["a", 1]], "attempts": 2}, False]
 
 
@@ -135,6 +166,41 @@ def test_a_rule_made_by_hand_names_what_is_not_default() -> None:
         (["proxy", {"backends": [["a", 80]] * 1025}, True], "host_kwarg_invalid:backends"),
         (["proxy", {"backends": "a:1", "attempts": 0}, True], "host_kwarg_invalid:attempts"),
         (["proxy", {"backends": "a:1", "delay": -1}, True], "host_kwarg_invalid:delay"),
+        (["proxy", {"backends": [{"address": "a:1", "weight": -1}]}, True],
+         "host_kwarg_invalid:backends"),
+        (["proxy", {"backends": [{"address": "a:1", "weight": 0}]}, True],
+         "host_kwarg_invalid:backends"),
+        (["proxy", {"backends": [{"weight": 1}]}, True], "host_kwarg_invalid:backends"),
+        (["proxy", {"backends": [{"address": "a:1", "x": 1}]}, True],
+         "host_kwarg_invalid:backends"),
+        (["proxy", {"backends": "a:1", "policy": "best"}, True], "host_kwarg_invalid:policy"),
+        (["proxy", {"backends": "a:1", "hash_on": "header:"}, True], "host_kwarg_invalid:hash_on"),
+        (["proxy", {"backends": "a:1", "hash_on": "query:a"}, True], "host_kwarg_invalid:hash_on"),
+        (["proxy", {"backends": "a:1", "sticky_cookie": "a b"}, True],
+         "host_kwarg_invalid:sticky_cookie"),
+        (["proxy", {"backends": "a:1", "retry_budget": 1.5}, True],
+         "host_kwarg_invalid:retry_budget"),
+        (["proxy", {"backends": "a:1", "health_path": "x"}, True],
+         "host_kwarg_invalid:health_path"),
+        (["proxy", {"backends": "a:1", "health_status": "399-200"}, True],
+         "host_kwarg_invalid:health_status"),
+        (["proxy", {"backends": "a:1", "request_headers": {"put": {}}}, True],
+         "host_kwarg_invalid:request_headers"),
+        (["proxy", {"backends": "a:1", "request_headers": {"set": {"TE": "x"}}}, True],
+         "host_kwarg_invalid:request_headers"),
+        (["proxy", {"backends": "a:1", "request_headers": {"add": {"Host": "x"}}}, True],
+         "host_kwarg_invalid:request_headers"),
+        (["proxy", {"backends": "a:1", "response_headers": {"remove": ["Content-*"]}}, True],
+         "host_kwarg_invalid:response_headers"),
+        (["proxy", {"backends": "a:1", "response_headers": {"set": {"X": "a\r\nb"}}}, True],
+         "host_kwarg_invalid:response_headers"),
+        (["proxy", {"backends": "a:1", "response_headers": "{"}, True],
+         "host_kwarg_invalid:response_headers"),
+        (["proxy", {"backends": "a:1", "request_id": "host"}, True],
+         "host_kwarg_invalid:request_id"),
+        (["proxy", {"backends": "a:1", "strip_prefix": "/app/"}, True],
+         "host_kwarg_invalid:strip_prefix"),
+        (["proxy", {"backends": "a:1", "forwarded": "all"}, True], "host_kwarg_invalid:forwarded"),
         (["spin", {"timeout": float("nan")}, True], "host_kwarg_invalid:timeout"),
         (["spin", {"timeout": 10**400}, True], "host_kwarg_invalid:timeout"),
         (["spin", {"timeout": "1e3"}, True], "host_kwarg_invalid:timeout"),
@@ -214,6 +280,21 @@ def test_any_text_is_a_host_or_a_bad_one(text: str) -> None:
         assert exc.fault.startswith("host_invalid")  # noqa: PT017 - the other outcome is fine too
         return
     assert normalise_host(name) == name
+
+
+def test_the_reference_has_every_argument_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs/reference/rules.md").read_text()
+    section = text.split("## `proxy`\n")[1].split("\n## ")[0]
+    described = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.M)
+    assert [name for name, _ in described] == [argument.name for argument in PROXY_ARGUMENTS]
+    made = Proxy((BackendEntry("a", 1),))
+    for (_, default), argument in zip(described[1:], PROXY_ARGUMENTS[1:], strict=True):
+        value = getattr(made.options if argument.part else made, argument.field)
+        if value in ("", HeaderEdits()):
+            assert default == "none"
+        else:
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            assert default == f"`{text}`", argument.name
 
 
 def test_a_table_names_the_host_of_a_bad_rule() -> None:

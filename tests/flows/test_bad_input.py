@@ -36,9 +36,9 @@ def test_no_rules_unknown_host_and_every_plain_action(stack: Stack) -> None:
     assert stack.get("moved.test")[0] == 302
 
 
-def test_a_dead_backend_is_a_503_and_a_spin_that_is_not_answered_too(stack: Stack) -> None:
+def test_a_dead_backend_is_a_502_and_a_spin_that_is_not_answered_a_503(stack: Stack) -> None:
     stack.set_rule("dead.test", ["proxy", {"backends": [["127.0.0.1", free_port()]]}, False])
-    assert stack.get("dead.test")[0] == 503
+    assert stack.get("dead.test")[0] == 502
     stack.set_rule("spin.test", ["spin", {"timeout": 0.05}, False])
     assert stack.get("spin.test")[0] == 503
 

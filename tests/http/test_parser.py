@@ -179,7 +179,7 @@ def test_arbitrary_bytes_are_a_request_or_refused(data: bytes) -> None:
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=6), st.integers(1, 9))
 def test_chunks_round_trip_however_they_are_cut(pieces: list[bytes], step: int) -> None:
-    wire = b"".join(map(chunk, pieces)) + b"0\r\nTrailer: x\r\n\r\nnext"
+    wire = b"".join(map(chunk, pieces)) + b"0\r\nX-Trailer: x\r\n\r\nnext"
     decoder = ChunkedDecoder()
     got: list[bytes] = []
     rest = b""
@@ -192,6 +192,7 @@ def test_chunks_round_trip_however_they_are_cut(pieces: list[bytes], step: int) 
         rest += decoder.rest() if decoder.finished else b""
     assert b"".join(got) == b"".join(pieces)
     assert rest == b"next"
+    assert decoder.trailers == b"\r\nX-Trailer: x"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,11 @@ def test_hop_by_hop_fields_end_here() -> None:
         b"Keep-Alive: 5\r\nTE: trailers\r\nAccept: */*"
     )
     forwarded = forwarded_request_head(parse_request_head(head), b"\r\nX-Ours: 1")
-    assert forwarded == b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nX-Ours: 1\r\n\r\n"
+    assert forwarded == (
+        b"GET / HTTP/1.1\r\nHost: a.test\r\nAccept: */*\r\nX-Ours: 1\r\n"
+        # Ours, because we pass trailers on.
+        b"Connection: TE\r\nTE: trailers\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,34 +7,24 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from logs.lines import MSG, batch, messages
 
-from verdant.logs import BadBatch, Record, StoreInUse, StoreUnwritable
+from verdant.logs import BadBatch, LogServerConfig, Record, StoreInUse, StoreUnwritable
 from verdant.logs.codec import Batch, BatchId, compress, decode_batch, encode_batch
+from verdant.logs.query import make_plan
 from verdant.logs.record import encode_line
-from verdant.logs.store import Scan, Store, follow, scan
+from verdant.logs.store import Search, Store, keep_house
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-EVERYTHING = Scan(limit=50_000)
-
-
-def batch(seq: int, lines: int = 10, client: str = "c") -> Batch:
-    body = b"".join(
-        encode_line(Record(time.time_ns(), "web", "h", "INFO", f"{seq}/{n}", {"n": n}))
-        for n in range(lines)
-    )
-    return Batch(BatchId(client, 1, seq), lines, compress(body))
-
-
-def messages(store: Store) -> list[str]:
-    return [str(row[5]) for row in scan(store, EVERYTHING)]
+    from verdant.logs.store.segment import Segment
 
 
 @given(st.text(max_size=50), st.dictionaries(st.text(max_size=5), st.integers()))
@@ -102,6 +92,15 @@ def test_damage_costs_the_damaged_record_alone(tmp_path: Path) -> None:
     again.close()
 
 
+def follow(store: Store, after: int, limit: int) -> tuple[list[str], int]:
+    search = Search(store)
+    try:
+        rows, end = search.after(make_plan("", 0, limit=limit), after)
+        return [str(row[MSG]) for row in rows], end
+    finally:
+        search.close()
+
+
 def test_following_neither_drops_nor_repeats_while_segments_are_sealed(tmp_path: Path) -> None:
     store = Store(tmp_path)
     position = 0
@@ -110,15 +109,110 @@ def test_following_neither_drops_nor_repeats_while_segments_are_sealed(tmp_path:
         store.append([batch(seq)])
         if seq % 3 == 0:
             store.seal()
-        rows, position = follow(store, position, Scan(limit=7))
-        seen += [str(row[5]) for row in rows]
+        if seq % 5 == 0:
+            keep_house(store, configuration(tmp_path))
+        some, position = follow(store, position, 7)
+        seen += some
     while True:
-        rows, position = follow(store, position, Scan(limit=7))
-        if not rows:
+        some, position = follow(store, position, 7)
+        if not some:
             break
-        seen += [str(row[5]) for row in rows]
+        seen += some
     assert seen == [f"{s}/{n}" for s in range(12) for n in range(10)]
     store.close()
+
+
+def configuration(directory: Path) -> LogServerConfig:
+    nowhere = "tcp://127.0.0.1:*"
+    return LogServerConfig(
+        name="x", collect=nowhere, pull=nowhere, query=nowhere, data_dir=str(directory)
+    )
+
+
+def test_positions_go_on_when_every_segment_went(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append([batch(0)])
+    store.seal()
+    store.replace(store.segments, ())
+    store.close()
+    again = Store(tmp_path)
+    assert again.end == 10
+    assert again.identity == store.identity
+    assert [path.suffix for path in tmp_path.iterdir() if "segment" in path.name] == []
+    again.close()
+
+
+def test_files_stay_while_somebody_reads_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append([batch(0)])
+    store.seal()
+    search = Search(store)
+    store.replace(store.segments, ())
+    plan = make_plan("", 0)
+    assert len([row for page in search.lines(plan) for row in page.rows]) == 10
+    search.close()
+    store.unlink_free()
+    assert list(tmp_path.glob("segment-*")) == []
+    store.close()
+
+
+def test_a_segment_that_was_replaced_before_a_crash_is_not_shown_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seq in range(4):
+        store.append([batch(seq)])
+        store.seal()
+    kept = {path: path.read_bytes() for path in tmp_path.glob("segment-*")}
+    keep_house(store, configuration(tmp_path))
+    assert len(store.segments) == 1
+    store.close()
+    for path, content in kept.items():
+        path.write_bytes(content)
+    again = Store(tmp_path)
+    assert len(messages(again)) == len(set(messages(again))) == 40
+    assert len(list(tmp_path.glob("segment-*.parquet"))) == 1
+    again.close()
+
+
+def test_a_damaged_segment_is_left_out_and_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for seq in range(6):
+        store.append([batch(seq)])
+        store.seal()
+    path = store.segments[2].path
+    store.close()
+    path.write_bytes(b"PAR1 not any more")
+    again = Store(tmp_path)
+    keep_house(again, configuration(tmp_path))
+    assert len(messages(again)) == 50
+    assert path.exists()
+    assert [s for s, _ in again.append([batch(9)])] == ["stored"]
+    assert again.end == 70
+    again.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"not sqlite at all" * 100, None])
+def test_a_lost_catalogue_is_made_again(tmp_path: Path, damage: bytes | None) -> None:
+    store = Store(tmp_path)
+    store.append([batch(0), batch(1)])
+    store.seal()
+    before = store.segments
+    store.close()
+    catalogue = tmp_path / "catalogue.sqlite"
+    if damage is None:
+        catalogue.unlink()
+    else:
+        catalogue.write_bytes(damage)
+    again = Store(tmp_path)
+    assert [vars_of(each) for each in again.segments] == [vars_of(each) for each in before]
+    assert [s for s, _ in again.append([batch(1)])] == ["duplicate"]
+    again.close()
+    third = Store(tmp_path)
+    assert [vars_of(each) for each in third.segments] == [vars_of(each) for each in before]
+    third.close()
+
+
+def vars_of(segment: Segment) -> list[object]:
+    return [getattr(segment, field.name) for field in fields(segment)]
 
 
 def test_a_directory_serves_one_store(tmp_path: Path) -> None:
@@ -135,13 +229,15 @@ def test_a_directory_serves_one_store(tmp_path: Path) -> None:
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from logs.test_store import Store, batch
+from pathlib import Path
+from logs.test_store import Store, batch, configuration, keep_house
 store = Store(sys.argv[1])
 for seq in range(100_000):
     store.append([batch(seq, 3)])
     print(seq, flush=True)
-    if seq % 50 == 49:
+    if seq % 6 == 5:
         store.seal()
+        keep_house(store, configuration(Path(sys.argv[1])))
 """
 
 

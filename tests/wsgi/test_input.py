@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Memory:
     """A stream of given pieces."""
 
+    broken = False
+
     def __init__(self, pieces: list[bytes]) -> None:
         self.pieces = pieces
         self.sent = b""

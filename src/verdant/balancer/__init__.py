@@ -1,10 +1,19 @@
 """The balancer: reprogrammed while it runs, holds what must wait."""
 
 from verdant.balancer.access_log import AccessRecord, AccessSink
-from verdant.balancer.client import BalancerClient, BalancerUnreachable
-from verdant.balancer.config import BalancerConfig, WakeConfig
+from verdant.balancer.certificates import Certificates, CertificateState
+from verdant.balancer.client import BalancerClient, BalancerUnreachable, ManagementRefused
+from verdant.balancer.config import (
+    BalancerConfig,
+    FeedConfig,
+    TlsConfig,
+    TokenConfig,
+    WakeConfig,
+)
 from verdant.balancer.errors import (
+    BadCertificate,
     BadRule,
+    Conflict,
     RestartRefused,
     StateDamaged,
     StateError,
@@ -12,6 +21,7 @@ from verdant.balancer.errors import (
     StateUnwritable,
     WorkerFailed,
 )
+from verdant.balancer.mantrid import MantridConf, import_state, read_conf
 from verdant.balancer.rules import Rule, parse_rule
 from verdant.balancer.service import BalancerService
 from verdant.balancer.stores import MemoryStore, StateStore
@@ -24,12 +34,19 @@ __all__ = [
     "NOTICE",
     "AccessRecord",
     "AccessSink",
+    "BadCertificate",
     "BadRule",
     "BalancerClient",
     "BalancerConfig",
     "BalancerService",
     "BalancerUnreachable",
+    "CertificateState",
+    "Certificates",
+    "Conflict",
+    "FeedConfig",
     "Launch",
+    "ManagementRefused",
+    "MantridConf",
     "MemoryStore",
     "RestartRefused",
     "Rule",
@@ -39,10 +56,14 @@ __all__ = [
     "StateStore",
     "StateUnwritable",
     "Supervisor",
+    "TlsConfig",
+    "TokenConfig",
     "WakeConfig",
     "WorkerFailed",
     "WorkerOrders",
     "WorkerProcess",
+    "import_state",
     "parse_rule",
+    "read_conf",
     "read_note",
 ]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from verdant.balancer.crew_sums import add_backends, add_held
 from verdant.balancer.ledger import Ledger
 from verdant.balancer.rule_feed import (
     PROTOCOL,
@@ -42,17 +43,18 @@ from verdant.balancer.rule_feed import (
     encode,
 )
 from verdant.balancer.rule_texts import text_of
+from verdant.balancer.statistics import OTHERS
 from verdant.core import monotonic, sleep, spawn
 from verdant.sync import Event, Semaphore
 from verdant.zmq import LINGER, RCVHWM, ROUTER, SNDHWM, Context, ZMQError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from verdant.balancer.held_hosts import HeldHosts
     from verdant.balancer.routing import Changes
     from verdant.balancer.rule_feed import ToSupervisor, ToWorker
-    from verdant.balancer.statistics import Counts as HostCounts
+    from verdant.balancer.statistics import Statistics
     from verdant.balancer.stores import StateStore
 
 __all__ = ["CONFIRM_S_MAX", "FeedCrew", "Member"]
@@ -105,6 +107,7 @@ class FeedCrew:
         self._tickets = itertools.count(1)
         self._asked: dict[int, dict[bytes, bytes | None]] = {}
         self._answered: dict[int, Event] = {}
+        self._moved: Callable[[list[str]], object] = lambda _: None
         # For this user alone: who can connect could confirm what is not so. The directory is gone
         # with us; after a SIGKILL an empty one stays behind.
         place = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
@@ -219,11 +222,8 @@ class FeedCrew:
 
     # Questions
 
-    def ask(self, topic: str, argument: bytes = b"") -> list[bytes]:
-        """What every worker that serves answers, but for those that need longer than half a second.
-
-        Parks.
-        """
+    def ask(self, topic: str, argument: bytes = b"", timeout_s: float = ASK_S_MAX) -> list[bytes]:
+        """What every worker that serves answers, but for those that need longer. Parks."""
         serving = [member for member in self._members.values() if member.serving]
         if not serving:
             return []
@@ -233,7 +233,7 @@ class FeedCrew:
         try:
             for member in serving:
                 self._send(member, Ask(ticket, topic, argument))
-            answered.wait(ASK_S_MAX)
+            answered.wait(timeout_s)
         finally:
             del self._asked[ticket], self._answered[ticket]
         return [body for body in answers.values() if body is not None]
@@ -242,11 +242,40 @@ class FeedCrew:
         if None not in self._asked[ticket].values():
             self._answered[ticket].set()
 
-    def statistics(self) -> dict[str, HostCounts]:
-        """Counters by host, of all workers together, as of now. Parks."""
+    @property
+    def totals(self) -> Statistics:
+        """The counters of all workers together, as they last told."""
+        return self.ledger.totals
+
+    def refresh(self) -> None:
+        """Have every worker tell what it counted. Parks."""
         # A worker reports first and then answers, on the same way.
         self.ask("counts")
-        return self.ledger.snapshot()
+
+    def tell_activity(self, moved: Callable[[list[str]], object]) -> None:
+        """Have `moved` hear of the hosts whose requests workers tell of. Does not park."""
+        self._moved = moved
+
+    def has_moved(self, host: str) -> bool:
+        """True while a request of `host` is open. Does not park."""
+        return self.ledger.totals.counts(host)["open_requests"] > 0
+
+    def held_by_host(self) -> dict[str, int]:
+        """How many requests are held for each host, by all workers together. Parks."""
+        return add_held(msgspec.json.decode(body) for body in self.ask("held"))
+
+    def backends(self, host: str) -> list[dict[str, object]]:
+        """What all workers together know of the backends of a host's rule. Parks."""
+        answers = self.ask("backends", host.encode("ascii"))
+        return add_backends(msgspec.json.decode(body) for body in answers)
+
+    def wait_until_left(self, host: str, address: tuple[str, int], timeout_s: float) -> int:
+        """Wait until no worker has anything under way on a backend that was removed. Parks.
+
+        Returns how much still is after `timeout_s` seconds.
+        """
+        question = msgspec.json.encode((host, address, timeout_s))
+        return sum(int(body) for body in self.ask("left", question, timeout_s + ASK_S_MAX))
 
     # What workers say
 
@@ -293,8 +322,7 @@ class FeedCrew:
         match message:
             case Counts(counts):
                 self.ledger.add(member.name, counts)
-                rules = self._store.rules
-                self.ledger.retire(host for host in counts if host not in rules and host != "*")
+                self._note_counted(counts)
             case Held(host):
                 self._held.hold(member.name, host)
             case NoneHeld(host):
@@ -303,3 +331,14 @@ class FeedCrew:
                 if ticket in self._asked and member.name in self._asked[ticket]:
                     self._asked[ticket][member.name] = body
                     self._look_at(ticket)
+
+    def _note_counted(self, hosts: Iterable[str]) -> None:
+        rules = self._store.rules
+        known, gone = [], []
+        for host in hosts:
+            if host in rules:
+                known.append(host)
+            elif host != OTHERS:
+                gone.append(host)
+        self._moved(known)
+        self.ledger.retire(gone)

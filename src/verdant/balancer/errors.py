@@ -10,7 +10,10 @@ from __future__ import annotations
 from verdant.errors import VerdantError
 
 __all__ = [
+    "BadCertificate",
     "BadRule",
+    "Conflict",
+    "Overloaded",
     "RestartRefused",
     "StateDamaged",
     "StateError",
@@ -32,6 +35,38 @@ class BadRule(VerdantError):
     def __init__(self, fault: str, sentence: str) -> None:
         super().__init__(sentence)
         self.fault = fault
+
+
+class BadCertificate(VerdantError):
+    """Raised for certificate files that do not fit. The operator's fault, or the caller's.
+
+    What was served before is served still; the text names the file and the remedy.
+    """
+
+    code = "balancer-bad-certificate"
+
+
+class Overloaded(VerdantError):
+    """Raised when a rule's limit leaves no room for one more request. The clients' fault.
+
+    The client gets 503 with Retry-After; allow more by `connections_max`, `queue_max`, `queue_s`.
+    """
+
+    code = "balancer-overloaded"
+
+
+class Conflict(VerdantError):
+    """Raised when a change was asked for under a condition that does not hold. Nobody's fault.
+
+    Nothing has changed; somebody else was first: read again, decide again. `tag` is the tag of
+    what stands there now, None for nothing.
+    """
+
+    code = "balancer-conflict"
+
+    def __init__(self, sentence: str, tag: str | None) -> None:
+        super().__init__(sentence)
+        self.tag = tag
 
 
 class StateError(VerdantError):

@@ -19,7 +19,14 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["client_address", "external_fields", "forward_external", "forward_internal", "proto_of"]
+__all__ = [
+    "client_address",
+    "end_to_end_trailers",
+    "external_fields",
+    "forward_external",
+    "forward_internal",
+    "proto_of",
+]
 
 _CLAIM = rb"\r\n(?:x[-_]forwarded(?:[-_][^:\r]*)?|forwarded|x[-_]real[-_]ip):[^\r]*"
 _has_claim = re.compile(rb"\r\n(?:x[-_]forwarded|forwarded|x[-_]real[-_]ip)", re.IGNORECASE).search
@@ -27,7 +34,27 @@ _without_claims = re.compile(_CLAIM, re.IGNORECASE).sub
 _addresses = re.compile(rb"\r\nx-forwarded-for:([^\r]*)", re.IGNORECASE)
 # The first protocol of a list is what the client itself spoke; later ones are inner hops.
 _protocol = re.compile(rb"\r\nx-forwarded-proto(?:col)?:[ \t]*+([^\r, \t]*)", re.IGNORECASE).search
+# The same in an element of Forwarded (RFC 7239 section 5.4), the first that says it.
+_forwarded_protocol = re.compile(
+    rb"\r\nforwarded:(?:[^\r]*?[;, \t])?proto=\"?([a-z]+)", re.IGNORECASE
+).search
 _address = re.compile(r"[0-9A-Fa-f:.]+").fullmatch
+
+
+# What a trailer must not say (RFC 9110 section 6.5.1): framing, routing, conditions, credentials,
+# what decides how the content is read, and the claims above.
+_not_a_trailer = re.compile(
+    rb"\r\n(?:transfer-encoding|content-(?:length|encoding|type|range)|host|te|trailer|expect|range"
+    rb"|connection|keep-alive|upgrade|cache-control|max-forwards|if-[^:\r]*|authorization"
+    rb"|www-authenticate|set-cookie|cookie|location|proxy-[^:\r]*|forwarded"
+    rb"|x[-_]forwarded(?:[-_][^:\r]*)?|x[-_]real[-_]ip):[^\r]*",
+    re.IGNORECASE,
+).sub
+
+
+def end_to_end_trailers(trailers: bytes) -> bytes:
+    """Trailers (lines, each opened by CR LF) without those that must not be passed on."""
+    return _not_a_trailer(b"", trailers) if trailers else b""
 
 
 def client_address(host: str) -> bytes:
@@ -87,7 +114,7 @@ def proto_of(head: bytes, proto: bytes = b"http") -> bytes:
 
     `proto` when it says nothing. `ssl`, as old terminators say, is https. Does not park.
     """
-    match = _protocol(head)
+    match = _protocol(head) or _forwarded_protocol(head)
     if match is None:
         return proto
     return b"https" if match[1].lower() in (b"https", b"ssl") else b"http"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from verdant.balancer.statistics import Counts, HostCounters, Statistics
+from verdant.balancer.statistics import HostCounters, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,11 +29,11 @@ class Ledger:
     """The sums, by host. Workers are told apart by any value that can be a key."""
 
     def __init__(self) -> None:
-        self._totals = Statistics()
+        self.totals = Statistics()
         self._open: dict[object, dict[str, int]] = {}
 
     def _counters(self, host: str) -> HostCounters:
-        return self._totals.counters(b"" if host == "*" else host.encode("ascii"))
+        return self.totals.counters(b"" if host == "*" else host.encode("ascii"))
 
     def add(self, worker: object, report: Mapping[str, tuple[int, int, int, int]]) -> None:
         """Take a worker's report in. Does not park."""
@@ -56,8 +56,4 @@ class Ledger:
 
     def retire(self, hosts: Iterable[str]) -> None:
         """The rules of these hosts are gone. Does not park."""
-        self._totals.retire(host.encode("ascii") for host in hosts)
-
-    def snapshot(self) -> dict[str, Counts]:
-        """The sums by host. Does not park."""
-        return self._totals.snapshot()
+        self.totals.retire(host.encode("ascii") for host in hosts)

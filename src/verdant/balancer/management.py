@@ -4,11 +4,17 @@ Place     balancer; a WSGI application, served on a listener of its own. It know
           through `RulesPort`, which the rulebook is.
 Promise   `{"ok": true}` to PUT or DELETE means done: durable, and met by every request since. Bad
           input is a 400 that names the fault and changes nothing; no input makes a 500.
-Not here  what a rule may say (rules.py); who may ask: it listens on loopback unless told otherwise.
+Not here  what a rule may say (rules.py); who may ask (api/access.py); the interface under /v1
+          (api/).
 
     GET    /hostname/      all rules         PUT    /hostname/      replace all
     GET    /hostname/H/    one, or null      PUT    /hostname/H/    set one
     DELETE /hostname/H/    remove one        GET    /stats/  /stats/H/  /health/
+
+    GET    /hostname/H/backends/              what is known of each backend of H's rule
+    POST   /hostname/H/backends/              add one, "host:port" or {"address": ..., "weight": 2}
+    DELETE /hostname/H/backends/HOST:PORT/    remove one; answers once it has nothing under way, or
+                                              after ?drain_s=30 seconds
 
 Bodies are JSON whatever their Content-Type says, and are not looked at with GET and DELETE:
 Mantrid's client sends no Content-Type, and the body `null` with both. H may be `https://name`.
@@ -16,23 +22,27 @@ Mantrid's client sends no Content-Type, and the body `null` with both. H may be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map
 from werkzeug.routing import Rule as Path
 from werkzeug.wrappers import Request, Response
 
-from verdant.balancer.errors import BadRule, StateUnwritable
+from verdant.balancer.answering import answer_or_refuse, read_body
+from verdant.balancer.errors import BadRule
+from verdant.balancer.proxy_rule import read_backend
+from verdant.balancer.readers import seconds
 from verdant.balancer.rules import Rule, normalise_host, parse_rule, parse_rules
 from verdant.balancer.statistics import HostCounters
-from verdant.core import run_in_worker, sleep
-from verdant.errors import TimedOut, VerdantError
+from verdant.core import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from verdant.balancer.proxy_rule import BackendEntry
 
 __all__ = ["Management", "RulesPort"]
 
@@ -40,9 +50,6 @@ __all__ = ["Management", "RulesPort"]
 RULE_BODY_BYTES_MAX = 512 * 1024
 # All rules: a million hosts with a backend each take some 80 MB.
 RULES_BODY_BYTES_MAX = 256 * 1024 * 1024
-# Above this a body is read in a native worker thread: half a million rules take seconds, and the
-# hub must not stand still for longer than a few milliseconds.
-HUB_BYTES_MAX = 64 * 1024
 # How many rules become JSON before others get their turn.
 RULES_PER_PIECE = 500
 
@@ -50,6 +57,8 @@ _PATHS = Map(
     [
         Path("/hostname/", endpoint="hosts", methods=["GET", "PUT"]),
         Path("/hostname/<path:host>/", endpoint="host", methods=["GET", "PUT", "DELETE"]),
+        Path("/hostname/<path:host>/backends/", endpoint="backends", methods=["GET", "POST"]),
+        Path("/hostname/<path:host>/backends/<address>/", endpoint="backend", methods=["DELETE"]),
         Path("/stats/", endpoint="statistics", methods=["GET"]),
         Path("/stats/<path:host>/", endpoint="host_statistics", methods=["GET"]),
         Path("/health/", endpoint="health", methods=["GET"]),
@@ -58,9 +67,13 @@ _PATHS = Map(
     merge_slashes=False,
 )
 
-OK = {"ok": True}
+# How long a removed backend may take to finish; an hour is the longest that a caller may ask for.
+DRAIN_S_DEFAULT = 30
+DRAIN_S_MAX = 3600.0
 
-T = TypeVar("T")
+_read_drain_s = seconds(DRAIN_S_MAX)
+
+OK = {"ok": True}
 
 
 class RulesPort(Protocol):
@@ -86,6 +99,18 @@ class RulesPort(Protocol):
         """Keep exactly `rules`, in one step."""
         ...
 
+    def backends(self, host: str) -> list[dict[str, object]]:
+        """What is known of each backend of the rule of `host`."""
+        ...
+
+    def add_backend(self, host: str, entry: BackendEntry) -> None:
+        """Add a backend to the rule of `host`, or change it."""
+        ...
+
+    def remove_backend(self, host: str, address: tuple[str, int], drain_s: float) -> int:
+        """Take a backend out of the rule of `host`; how much it still has under way."""
+        ...
+
     def statistics(self) -> Mapping[str, Mapping[str, int]]:
         """The four counters by host."""
         ...
@@ -99,6 +124,8 @@ class Management:
         self._answers: dict[str, Callable[..., object]] = {
             "hosts": self._hosts,
             "host": self._host,
+            "backends": self._backends,
+            "backend": self._backend,
             "statistics": self._statistics,
             "host_statistics": self._host_statistics,
             "health": self._health,
@@ -112,51 +139,30 @@ class Management:
         # The trailing slash is optional, and redirecting a PUT helps nobody. Werkzeug's own
         # `strict_slashes=False` takes a second slash too, and forgets which methods are allowed.
         path = request.path if request.path.endswith("/") else request.path + "/"
-        try:
+
+        def answer() -> object:
             # Not by the request's Host: the answer does not depend on how we are called.
             endpoint, arguments = _PATHS.bind("management").match(path, request.method)
-            answer = self._answers[endpoint](request, **arguments)
-        except MethodNotAllowed as exc:
-            response = _json({"error": "method_not_allowed"}, 405)
-            response.allow.update(exc.valid_methods or ())
-            return response
-        except NotFound:
-            return _json({"error": "not_found"}, 404)
-        except RequestEntityTooLarge:
-            return _json(
-                {
-                    "error": "body_too_large",
-                    "message": f"the body is larger than {request.max_content_length} bytes",
-                },
-                413,
-            )
-        except HTTPException as exc:
-            # What is left is a body that broke off.
-            return _json({"error": "bad_request", "message": exc.description}, 400)
-        except BadRule as exc:
-            return _json({"error": exc.fault, "message": str(exc)}, 400)
-        except StateUnwritable as exc:
-            return _json({"error": "state_unwritable", "message": str(exc)}, 507)
-        except VerdantError as exc:
-            status = 503 if isinstance(exc, TimedOut) else 500
-            return _json({"error": exc.code, "message": str(exc)}, status)
-        return answer if isinstance(answer, Response) else _json(answer)
+            return self._answers[endpoint](request, **arguments)
+
+        return answer_or_refuse(request, answer)
 
     # One method for each endpoint; what it returns becomes the answer's JSON.
 
     def _hosts(self, request: Request) -> object:
         if request.method == "PUT":
-            self._port.replace_rules(_read(request, RULES_BODY_BYTES_MAX, parse_rules))
+            self._port.replace_rules(read_body(request, RULES_BODY_BYTES_MAX, parse_rules))
             return OK
-        rules = list(self._port.rules().items())
-        if len(rules) <= RULES_PER_PIECE:
-            return {host: rule.to_json() for host, rule in rules}
-        return Response(_pieces(rules), content_type="application/json")
+        rules = self._port.rules()
+        hosts = list(rules)
+        if len(hosts) <= RULES_PER_PIECE:
+            return _rules_of(rules, hosts)
+        return Response(_pieces(rules, hosts), content_type="application/json")
 
     def _host(self, request: Request, host: str) -> object:
         if request.method == "PUT":
             name = normalise_host(host)
-            self._port.set_rule(name, _read(request, RULE_BODY_BYTES_MAX, parse_rule))
+            self._port.set_rule(name, read_body(request, RULE_BODY_BYTES_MAX, parse_rule))
             return OK
         known = _known_name(host)
         if request.method == "DELETE":
@@ -165,6 +171,23 @@ class Management:
             return OK
         rule = self._port.rules().get(known) if known is not None else None
         return rule.to_json() if rule is not None else None
+
+    def _backends(self, request: Request, host: str) -> object:
+        name = normalise_host(host)
+        if request.method == "GET":
+            return self._port.backends(name)
+        self._port.add_backend(name, read_body(request, RULE_BODY_BYTES_MAX, _backend_entry))
+        return OK
+
+    def _backend(self, request: Request, host: str, address: str) -> object:
+        name = normalise_host(host)
+        entry = _backend_entry(address)
+        try:
+            drain_s = _read_drain_s(request.args.get("drain_s", str(DRAIN_S_DEFAULT)))
+        except ValueError as exc:
+            raise BadRule("drain_s_invalid", f"drain_s {exc}") from exc
+        left = self._port.remove_backend(name, entry.address, drain_s)
+        return {"ok": True, "open_requests": left}
 
     def _statistics(self, _: Request) -> object:
         return self._port.statistics()
@@ -179,19 +202,29 @@ class Management:
         return OK
 
 
-def _json(answer: object, status: int = 200) -> Response:
-    return Response(
-        msgspec.json.encode(answer) + b"\n", status=status, content_type="application/json"
-    )
+def _backend_entry(value: object) -> BackendEntry:
+    try:
+        return read_backend(value)
+    except ValueError as exc:
+        raise BadRule("backend_invalid", f"the call {exc}") from exc
 
 
-def _pieces(rules: list[tuple[str, Rule]]) -> Iterator[bytes]:
-    """The rules as one JSON object, some at a time; parks between two pieces."""
-    for start in range(0, len(rules), RULES_PER_PIECE):
-        piece = {host: rule.to_json() for host, rule in rules[start : start + RULES_PER_PIECE]}
-        yield (b",\n" if start else b"{") + msgspec.json.encode(piece)[1:-1]
+def _rules_of(rules: Mapping[str, Rule], hosts: list[str]) -> dict[str, object]:
+    # One that goes meanwhile was there or was not, as the caller likes.
+    found = ((host, rules.get(host)) for host in hosts)
+    return {host: rule.to_json() for host, rule in found if rule is not None}
+
+
+def _pieces(rules: Mapping[str, Rule], hosts: list[str]) -> Iterator[bytes]:
+    """The rules of `hosts` as one JSON object, some at a time; parks between two pieces."""
+    separator = b"{"
+    for start in range(0, len(hosts), RULES_PER_PIECE):
+        piece = _rules_of(rules, hosts[start : start + RULES_PER_PIECE])
+        if piece:
+            yield separator + msgspec.json.encode(piece)[1:-1]
+            separator = b",\n"
         sleep()
-    yield b"}\n"
+    yield b"}\n" if separator != b"{" else b"{}\n"
 
 
 def _known_name(host: str) -> str | None:
@@ -205,21 +238,3 @@ def _known_name(host: str) -> str | None:
         if "/" in host.removeprefix("http://").removeprefix("https://"):
             raise NotFound from None
         return None
-
-
-def _read(request: Request, bytes_max: int, parse: Callable[[object], T]) -> T:
-    """The request's body as `parse` has it. Raises `BadRule`, RequestEntityTooLarge. Parks."""
-    request.max_content_length = bytes_max
-    body = request.get_data(cache=False)
-    if len(body) > HUB_BYTES_MAX:
-        parsed: T = run_in_worker(_decode, body, parse)
-        return parsed
-    return _decode(body, parse)
-
-
-def _decode(body: bytes, parse: Callable[[object], T]) -> T:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise BadRule("body_not_json", f"the body is not JSON: {exc}") from exc
-    return parse(value)

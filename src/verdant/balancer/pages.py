@@ -66,6 +66,17 @@ class Pages:
             found = self._read[name] = self._own(name) or self._shipped(name)
         return found
 
+    def failure_page(self, name: str) -> Response:
+        """The page for a failed backend: the operator's NAME, or `timeout`, or the shipped NAME.
+
+        Mantrid has one page for all of these, so an operator who wrote it wants it shown.
+        """
+        found = self._read.get(name)
+        if found is None:
+            found = self._own(name) or self._own("timeout") or self._shipped(name)
+            self._read[name] = found
+        return found
+
     def _own(self, name: str) -> Response | None:
         if self._static_dir is None:
             return None

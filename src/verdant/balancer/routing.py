@@ -53,6 +53,8 @@ class Changes:
 
     put: dict[str, Rule] = field(default_factory=dict)
     deleted: tuple[str, ...] = ()
+    # What its hosts had before, as text, for the audit; empty where nobody wants to know.
+    before: Mapping[str, bytes] = field(default_factory=dict, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.put or self.deleted)
@@ -81,6 +83,14 @@ class RuleTable:
             yield key.decode("ascii"), rule
         for key, text in list(self._texts.items()):
             yield key.decode("ascii"), rule_of(text)
+
+    def having(self, word: bytes) -> Iterator[tuple[str, Rule]]:
+        """All rules but those whose text does not have `word`."""
+        for key, rule in list(self._entries.values()):
+            yield key.decode("ascii"), rule
+        for key, text in list(self._texts.items()):
+            if word in text:
+                yield key.decode("ascii"), _parsed(text)
 
     def get(self, host: str) -> Rule | None:
         """The rule kept under this very name, or None. Raises `BadRule` for no host name."""

@@ -1,6 +1,7 @@
 """Rules: what JSON may say about a host, checked once, as frozen values.
 
-Place     balancer, pure. management.py, state.py and the workers' link make rules here;
+Place     balancer, pure; the arguments of `proxy` have a file of their own (proxy_rule.py).
+          management.py, state.py and the workers' link make rules here;
           routing.py finds them, actions/ run them.
 Promise   a `Rule` that exists can be run; `parse_rule(rule.to_json()) == rule`; whatever else is
           sent raises `BadRule`, and nothing but `BadRule`.
@@ -21,11 +22,18 @@ import re
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from verdant.address import BadAddress, TcpAddress, parse_address
 from verdant.balancer.errors import BadRule
+from verdant.balancer.proxy_rule import (
+    NO_OPTIONS,
+    PROXY_ARGUMENTS,
+    HeaderEdits,
+    Proxy,
+    ProxyOptions,
+)
+from verdant.balancer.readers import Argument, echo, seconds, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "ACTION_NAMES",
@@ -49,30 +57,20 @@ HOST_CHARACTERS_MAX = 253
 LABEL_CHARACTERS_MAX = 63
 # A table of this size takes some 2 GB in every worker; more is a mistake of the sender.
 RULES_COUNT_MAX = 4_000_000
-# One request picks from this list; beyond it a second tier of balancers is the right tool.
-BACKENDS_COUNT_MAX = 1024
-# A request that was refused a hundred times will be refused the next time too.
-ATTEMPTS_MAX = 100
-# Delays and intervals: an hour is far beyond any client's patience.
-DELAY_S_MAX = 3600.0
+# Mantrid's polling interval, which nothing here polls by.
+INTERVAL_S_MAX = 3600.0
 # A day: long enough for every queue that a request may wait in.
 HOLD_S_MAX = 86_400.0
 # Every client follows a Location of this length (RFC 9110 section 4.1 asks for 8000).
 REDIRECT_CHARACTERS_MAX = 2048
 # It becomes a file name; 64 leaves room for the suffix on every file system.
 PAGE_NAME_CHARACTERS_MAX = 64
-# How much of a bad name a fault repeats.
-ECHO_CHARACTERS_MAX = 64
 
-PORT_MAX = 65_535
 STATUS_MIN, STATUS_MAX = 200, 599
 
 _label = re.compile(r"[0-9a-z_-]+").fullmatch
 _ipv6_literal = re.compile(r"\[[0-9a-f:.]*:[0-9a-f:.]*\]").fullmatch
 _with_port = re.compile(r"(.*[^:]|\[.*\]):[0-9]{0,5}", re.DOTALL).fullmatch
-_whole_number = re.compile(r"[0-9]{1,9}").fullmatch
-_decimal_number = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
-_backend_host = re.compile(r"[0-9A-Za-z_.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*").fullmatch
 _page_name = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]*").fullmatch
 _printable = re.compile(r"[!-~]+").fullmatch
 _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*").fullmatch
@@ -83,15 +81,6 @@ class Empty:
     """Answer with `code` (200 to 599) and no body."""
 
     code: int
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """Pass the request to one of `backends`; try `attempts` times, `delay_s` seconds apart."""
-
-    backends: tuple[tuple[str, int], ...]
-    attempts: int = 1
-    delay_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,93 +137,29 @@ class Rule:
         from its default.
         """
         spoken: dict[str, object] = {}
-        defaults = _defaults(type(self.arguments))
+        defaults = _DEFAULTS[type(self.arguments)]
         for argument in _ACTIONS[self.action][1]:
-            value = getattr(self.arguments, argument.field)
+            holder: object = self.arguments
+            if argument.part:
+                holder = getattr(holder, argument.part)
+                if holder is NO_OPTIONS and not self.given:
+                    # They come last, and nearly no rule has any.
+                    break
+            value = getattr(holder, argument.field)
             default = defaults[argument.field]
             if default is MISSING or value != default or argument.name in self.given:
                 spoken[argument.name] = _spoken(value)
         return [self.action, spoken, self.match_subdomains]
 
 
-@dataclass(frozen=True, slots=True)
-class _Argument:
-    """One argument of an action: its name in JSON, its field here, and how to read it.
-
-    `read` raises ValueError with the end of a sentence that begins with the argument's name.
-    """
-
-    name: str
-    field: str
-    read: Callable[[object], object]
-
-
 def _spoken(value: object) -> object:
+    if isinstance(value, HeaderEdits):
+        return value.to_json()
     if isinstance(value, tuple):
-        return [list(pair) for pair in value]
+        return [entry.to_json() for entry in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
-
-
-def _defaults(kind: type[Arguments]) -> dict[str, object]:
-    return {field.name: field.default for field in fields(kind)}
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        if isinstance(value, str) and _whole_number(value):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def _seconds(high: float) -> Callable[[object], float]:
-    def read(value: object) -> float:
-        if isinstance(value, str) and _decimal_number(value):
-            value = float(value)
-        # NaN fails the comparison; a whole number too large for a float never reaches float().
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= high:
-            raise ValueError(f"must be a number of seconds from 0 to {high:g}")
-        return float(value)
-
-    return read
-
-
-def _read_backends(value: object) -> tuple[tuple[str, int], ...]:
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",")]
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError('must be a list of [host, port], such as [["10.0.0.5", 8000]]')
-    if len(value) > BACKENDS_COUNT_MAX:
-        raise ValueError(f"has {len(value)} backends, more than {BACKENDS_COUNT_MAX}")
-    return tuple(_read_backend(backend) for backend in value)
-
-
-def _read_backend(value: object) -> tuple[str, int]:
-    if isinstance(value, str):
-        try:
-            address = parse_address(value)
-        except BadAddress as exc:
-            raise ValueError(f"has a backend that cannot be read: {exc}") from exc
-        if not isinstance(address, TcpAddress):
-            raise ValueError(f"has the backend {_echo(value)}, which is not host:port")
-        value = [address.host, address.port]
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f"has a backend that is not [host, port]: {_echo(value)}")
-    host, port = value
-    if not isinstance(host, str) or len(host) > HOST_CHARACTERS_MAX or not _backend_host(host):
-        raise ValueError(f"has a backend whose host is no name or address: {_echo(host)}")
-    try:
-        return host, _read_port(port)
-    except ValueError as exc:
-        raise ValueError(f"has a backend at {host} whose port {exc}") from exc
-
-
-_read_port = _whole(1, PORT_MAX)
 
 
 def _read_redirect(value: object) -> str:
@@ -246,7 +171,7 @@ def _read_redirect(value: object) -> str:
         raise ValueError("has blanks, control or non-ASCII characters: percent-encode them")
     scheme, separator, rest = value.rpartition("://")
     if (separator and not _scheme(scheme)) or rest.startswith(("/", "?", "#")) or not rest:
-        raise ValueError(f"names no host: {_echo(value)}; write https://example.com/path")
+        raise ValueError(f"names no host: {echo(value)}; write https://example.com/path")
     return value
 
 
@@ -259,42 +184,36 @@ def _read_page_name(value: object) -> str:
     return value
 
 
-_ACTIONS: dict[str, tuple[type[Arguments], tuple[_Argument, ...]]] = {
-    "empty": (Empty, (_Argument("code", "code", _whole(STATUS_MIN, STATUS_MAX)),)),
-    "proxy": (
-        Proxy,
-        (
-            _Argument("backends", "backends", _read_backends),
-            _Argument("attempts", "attempts", _whole(1, ATTEMPTS_MAX)),
-            _Argument("delay", "delay_s", _seconds(DELAY_S_MAX)),
-        ),
-    ),
-    "redirect": (Redirect, (_Argument("redirect_to", "redirect_to", _read_redirect),)),
+_ACTIONS: dict[str, tuple[type[Arguments], tuple[Argument, ...]]] = {
+    "empty": (Empty, (Argument("code", "code", whole(STATUS_MIN, STATUS_MAX)),)),
+    "proxy": (Proxy, PROXY_ARGUMENTS),
+    "redirect": (Redirect, (Argument("redirect_to", "redirect_to", _read_redirect),)),
     "spin": (
         Spin,
         (
-            _Argument("timeout", "timeout_s", _seconds(HOLD_S_MAX)),
-            _Argument("check_interval", "check_interval_s", _seconds(DELAY_S_MAX)),
+            Argument("timeout", "timeout_s", seconds(HOLD_S_MAX)),
+            Argument("check_interval", "check_interval_s", seconds(INTERVAL_S_MAX)),
         ),
     ),
-    "static": (Static, (_Argument("type", "type", _read_page_name),)),
+    "static": (Static, (Argument("type", "type", _read_page_name),)),
     "no_hosts": (NoHosts, ()),
     "unknown": (Unknown, ()),
 }
 
 ACTION_NAMES = tuple(_ACTIONS)
 
-
-def _echo(value: object) -> str:
-    """`value` for a message, on one line and cut short: it came from outside."""
-    text = value if isinstance(value, str) else type(value).__name__
-    if len(text) > ECHO_CHARACTERS_MAX:
-        text = text[:ECHO_CHARACTERS_MAX] + "..."
-    return ascii(text)
+_DEFAULTS: dict[type, dict[str, object]] = {
+    kind: {field.name: field.default for field in fields(kind)} for kind, _ in _ACTIONS.values()
+}
+_DEFAULTS[Proxy] |= {field.name: field.default for field in fields(ProxyOptions)}
+_READERS: dict[str, dict[object, Argument]] = {
+    action: {argument.name: argument for argument in known}
+    for action, (_, known) in _ACTIONS.items()
+}
 
 
 def _fault_name(prefix: str, value: object) -> str:
-    return f"{prefix}:{_echo(value)[1:-1]}"
+    return f"{prefix}:{echo(value)[1:-1]}"
 
 
 def parse_rule(value: object) -> Rule:
@@ -317,7 +236,7 @@ def parse_rule(value: object) -> Rule:
     if not isinstance(action, str) or action not in _ACTIONS:
         raise BadRule(
             _fault_name("host_action_invalid", action),
-            f"there is no action {_echo(action)}; the actions are {', '.join(ACTION_NAMES)}",
+            f"there is no action {echo(action)}; the actions are {', '.join(ACTION_NAMES)}",
         )
     if not isinstance(arguments, dict):
         raise BadRule(
@@ -335,36 +254,44 @@ def parse_rule(value: object) -> Rule:
 
 def _parse_arguments(action: str, sent: dict[object, object]) -> tuple[Arguments, tuple[str, ...]]:
     kind, known = _ACTIONS[action]
-    names = [argument.name for argument in known]
-    for name in sent:
-        if name not in names:
-            takes = f"it takes {', '.join(names)}" if names else "it takes none"
+    readers = _READERS[action]
+    defaults = _DEFAULTS[kind]
+    values: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    given = []
+    # What was sent, not what is known: of thirty arguments a rule names one or two, and a million
+    # rules are read at a start.
+    for name, value in sent.items():
+        argument = readers.get(name)
+        if argument is None:
+            takes = f"it takes {', '.join(map(str, readers))}" if readers else "it takes none"
             raise BadRule(
                 _fault_name("host_kwarg_unknown", name),
-                f"{action} has no argument {_echo(name)}; {takes}",
+                f"{action} has no argument {echo(name)}; {takes}",
             )
-    values: dict[str, Any] = {}
-    defaults = _defaults(kind)
+        try:
+            read = argument.read(value)
+        except ValueError as exc:
+            raise BadRule(
+                f"host_kwarg_invalid:{argument.name}",
+                f"the argument {argument.name} of {action} {exc}",
+            ) from exc
+        (options if argument.part else values)[argument.field] = read
+        if read == defaults[argument.field]:
+            given.append(argument.name)
     for argument in known:
-        if argument.name in sent:
-            try:
-                values[argument.field] = argument.read(sent[argument.name])
-            except ValueError as exc:
-                raise BadRule(
-                    f"host_kwarg_invalid:{argument.name}",
-                    f"the argument {argument.name} of {action} {exc}",
-                ) from exc
-        elif defaults[argument.field] is MISSING:
+        if defaults[argument.field] is not MISSING:
+            # Those without a default come first.
+            break
+        if argument.field not in values:
             raise BadRule(
                 f"host_kwarg_missing:{argument.name}",
                 f"{action} needs the argument {argument.name}",
             )
-    given = tuple(
-        argument.name
-        for argument in known
-        if argument.name in sent and values[argument.field] == defaults[argument.field]
-    )
-    return kind(**values), given
+    if options:
+        values["options"] = ProxyOptions(**options)
+    # In one order, whatever was sent first: equal rules are equal.
+    return kind(**values), tuple(sorted(given))
 
 
 def _kind(value: object) -> str:
@@ -390,13 +317,13 @@ def parse_rules(value: object) -> dict[str, Rule]:
         if name in rules:
             raise BadRule(
                 _fault_name("host_repeated", name),
-                f"{_echo(host)} is a second rule for {_echo(name)}: case, port and closing dot "
+                f"{echo(host)} is a second rule for {echo(name)}: case, port and closing dot "
                 "make no difference",
             )
         try:
             rules[name] = parse_rule(details)
         except BadRule as exc:
-            raise BadRule(exc.fault, f"host {_echo(name)}: {exc}") from exc
+            raise BadRule(exc.fault, f"host {echo(name)}: {exc}") from exc
     return rules
 
 
@@ -412,7 +339,7 @@ def normalise_host(text: object) -> str:
     if not text.isascii():
         raise BadRule(
             _fault_name("host_invalid", text),
-            f"{_echo(text)} is not ASCII: write an international name in its xn-- form",
+            f"{echo(text)} is not ASCII: write an international name in its xn-- form",
         )
     name = text.lower()
     prefix = next((p for p in ("http://", "https://") if name.startswith(p)), "")
@@ -423,10 +350,10 @@ def normalise_host(text: object) -> str:
     if "*" in name:
         raise BadRule(
             _fault_name("host_invalid", text),
-            f"{_echo(text)} has a `*`: leave it out, and set match_subdomains to true",
+            f"{echo(text)} has a `*`: leave it out, and set match_subdomains to true",
         )
     if not _is_host(name):
-        raise BadRule(_fault_name("host_invalid", text), f"{_echo(text)} is not a host name")
+        raise BadRule(_fault_name("host_invalid", text), f"{echo(text)} is not a host name")
     return prefix + name
 
 

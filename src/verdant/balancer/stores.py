@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol
 
+from verdant.balancer.changefeed import HOSTS_TOLD_MAX
 from verdant.balancer.routing import Changes
 from verdant.balancer.rule_texts import RuleTexts
 from verdant.balancer.rules import Rule, normalise_host
@@ -28,7 +29,8 @@ __all__ = ["MemoryStore", "RuleStore", "StateStore"]
 class StateStore(Protocol):
     """What the balancer needs of a store. Calls that change rules may block: run them in a worker.
 
-    They return what really changed and raise `BadRule` for no host name, `StateUnwritable`.
+    They return what really changed, with what was there before, and raise `BadRule` for no host
+    name, `StateUnwritable`.
     """
 
     rules: RuleTexts
@@ -111,11 +113,15 @@ class RuleStore:
     def _commit(self, put: dict[str, Rule], deleted: tuple[str, ...]) -> Changes:
         if not put and not deleted:
             return Changes()
+        before: dict[str, bytes] = {}
+        if len(put) + len(deleted) <= HOSTS_TOLD_MAX:
+            texts = self.rules.texts
+            before = {host: texts[host] for host in (*put, *deleted) if host in texts}
         self._keep(put, deleted)
         self.version += 1
         self.rules.apply(put, deleted)
         self._kept()
-        return Changes(put, deleted)
+        return Changes(put, deleted, before)
 
 
 class MemoryStore(RuleStore):

@@ -17,11 +17,12 @@ import secrets
 import signal
 from typing import TYPE_CHECKING, Protocol
 
+from verdant.balancer.api import Access, ChangePublisher, ManagementApi
+from verdant.balancer.certificates import Certificates
 from verdant.balancer.crew import FeedCrew, Member
 from verdant.balancer.errors import RestartRefused, WorkerFailed
 from verdant.balancer.held_hosts import HeldHosts
 from verdant.balancer.listeners import Listeners
-from verdant.balancer.management import Management
 from verdant.balancer.rulebook import Rulebook
 from verdant.balancer.service import MANAGEMENT_CONNECTIONS_MAX
 from verdant.balancer.state import State
@@ -82,8 +83,9 @@ class _Process:
 class Supervisor:
     """A balancer of several processes. `activated`: listening sockets that are open already.
 
-    Opening binds every listener and reads the rules; raises `AddressUnusable`, `StateError`.
-    `before_state()` is called between the two: the moment to give up root.
+    Opening binds every listener and reads the rules; raises `AddressUnusable`, `StateError`,
+    `BadCertificate` for a directory of certificates that is none, `ConfigurationError` for a token
+    file. `before_state()` is called between the two: the moment to give up root.
     """
 
     def __init__(
@@ -100,20 +102,35 @@ class Supervisor:
         self._listeners = Listeners(activated)
         with contextlib.ExitStack() as opened:
             opened.callback(self._listeners.close_others, ())
-            self._listeners.open([*config.bind, *config.bind_internal], config.worker_count)
-            management = opened.enter_context(contextlib.closing(listen(config.management)))
+            self._listeners.open(_addresses(config), config.worker_count)
+            managements = [
+                opened.enter_context(contextlib.closing(listen(address)))
+                for address in (config.management, *config.bind_management)
+            ]
+            # Here for their faults, and for the check; each worker has its own.
+            self._certificates = Certificates.of(config.tls) if config.tls.bind else None
+            access = Access(config.tokens)
+            self._waker = Waker(config.wake)
+            opened.callback(self._waker.close)
+            self._publisher = ChangePublisher(config.feed)
+            opened.callback(self._publisher.close)
             before_state()
             self._state = State(config.state_dir) if store is None else store
             opened.callback(self._state.close)
-            self._waker = Waker(config.wake)
             opened.pop_all()
         self._held = HeldHosts(self._waker.first_held, self._waker.none_held)
         self._crew = FeedCrew(self._state, self._held, self._end_late)
         self.rulebook = Rulebook(self._state, self._crew)
-        self.management_address: TcpAddress | UnixAddress = bound_address(management)
+        self.management_address: TcpAddress | UnixAddress = bound_address(managements[0])
+        self._api = ManagementApi(
+            self.rulebook,
+            access,
+            metrics_hosts_max=config.metrics_hosts_max,
+            ready=lambda: not self._stopping,
+        )
         self._management = HttpServer(
-            management,
-            wsgi_handler(Management(self.rulebook)),
+            managements,
+            wsgi_handler(self._api),
             connections_max=MANAGEMENT_CONNECTIONS_MAX,
             name="management connection",
         )
@@ -144,6 +161,9 @@ class Supervisor:
                 self._kill(self._workers)
                 raise
         self._management.start()
+        self._publisher.start(self.rulebook.feed)
+        if self._certificates is not None:
+            spawn(self._certificates.check, name="certificate check")
         self._write_note("")
 
     def restart(self, load: Callable[[], tuple[BalancerConfig, Launch]]) -> None:
@@ -151,7 +171,8 @@ class Supervisor:
         serve.
 
         The old ones finish what they have under way, in the background. Raises `RestartRefused`,
-        `WorkerFailed`, `AddressUnusable`; then everything is as before.
+        `WorkerFailed`, `AddressUnusable`, `BadCertificate`, `ConfigurationError`; then everything
+        is as before.
         """
         with self._changing:
             try:
@@ -162,16 +183,21 @@ class Supervisor:
             self._write_note("")
 
     def _restart(self, config: BalancerConfig, launch: Launch) -> None:
-        for name in ("management", "state_dir"):
+        for name in ("management", "bind_management", "state_dir", "feed"):
             if getattr(config, name) != getattr(self.config, name):
                 raise RestartRefused(
                     f"{name} changes only when the balancer is stopped and started again; "
                     "nothing has changed"
                 )
+        if config.tls.bind:
+            Certificates.of(config.tls)
+        # Files of tokens that are as before may be root's, who has been given up.
+        same_tokens = config.tokens == self.config.tokens
+        access = self._api.access if same_tokens else Access(config.tokens)
         waker = self._waker if config.wake == self.config.wake else Waker(config.wake)
         old, before = [w for w in self._workers if not w.leaving], (self.config, self._launch)
         try:
-            self._listeners.open([*config.bind, *config.bind_internal], config.worker_count)
+            self._listeners.open(_addresses(config), config.worker_count)
             self._generation += 1
             # Those that replace a worker meanwhile are of the new kind too.
             self.config, self._launch = config, launch
@@ -187,12 +213,13 @@ class Supervisor:
             raise
         if waker is not self._waker:
             self._take_waker(waker)
+        self._api.access, self._api.metrics_hosts_max = access, config.metrics_hosts_max
         for worker in old:
             worker.leaving = True
             self._crew.drain(worker.member, config.restart_drain_timeout_s, IDLE_S)
             spawn(self._see_off, worker, config.restart_drain_timeout_s + END_S, name="see off")
         # What waits in queues that are no longer configured was accepted or goes with them.
-        self._listeners.close_others([*config.bind, *config.bind_internal])
+        self._listeners.close_others(_addresses(config))
 
     def _take_waker(self, waker: Waker) -> None:
         self._held.first_held, self._held.none_held = waker.first_held, waker.none_held
@@ -214,6 +241,7 @@ class Supervisor:
         for thread in seen_off:
             thread.join()
         self._crew.close()
+        self._publisher.close()
         self._waker.close()
         self._listeners.close_others(())
         self._note.remove()
@@ -231,21 +259,24 @@ class Supervisor:
         config = self.config
         name = f"worker-{number}-{secrets.token_hex(8)}"
         count = config.worker_count
-        external = self._listeners.share(config.bind, number, count)
-        internal = self._listeners.share(config.bind_internal, number, count)
+        external, tls, internal = (
+            [sock.fileno() for sock in self._listeners.share(addresses, number, count)]
+            for addresses in (config.bind, config.tls.bind, config.bind_internal)
+        )
         orders = WorkerOrders(
             name,
             number,
             count,
             self._crew.endpoint,
-            [sock.fileno() for sock in external],
-            [sock.fileno() for sock in internal],
+            external,
+            tls,
+            internal,
             config,
         )
         member = self._crew.expect(name.encode("ascii"))
         # In this native thread, which is the process's first and lasts as long as it.
         try:
-            process = self._launch(orders, orders.external + orders.internal)
+            process = self._launch(orders, external + tls + internal)
         except OSError as exc:
             self._crew.forget(member)
             raise WorkerFailed(
@@ -329,6 +360,10 @@ class Supervisor:
         """Tell other processes how we are; `failure` is of the last restart, None is as before."""
         pids = {w.number: w.process.pid for w in self._workers if not w.leaving}
         self._note.write(self._generation, pids, failure)
+
+
+def _addresses(config: BalancerConfig) -> list[str]:
+    return [*config.bind, *config.tls.bind, *config.bind_internal]
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> str:

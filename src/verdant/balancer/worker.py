@@ -19,6 +19,7 @@ from verdant.balancer.actions import (
     answer_static,
     answer_unknown,
 )
+from verdant.balancer.actions.redirect import answer_https, wants_https
 from verdant.balancer.actions.spin import hold
 from verdant.balancer.exchange import Exchange, House
 from verdant.balancer.forwarding import proto_of
@@ -72,10 +73,16 @@ class Worker:
         self._house = house
         self._statistics = statistics
         self._note = note
+        tls = house.config.tls
+        self._https_port = tls.redirect_port if tls.redirect else None
 
     def handle_external(self, request: Request, connection: ServerConnection) -> None:
         """Answer a request from anybody. Parks."""
         self._handle(request, connection, False, b"http")
+
+    def handle_tls(self, request: Request, connection: ServerConnection) -> None:
+        """Answer a request from anybody who came by TLS. Parks."""
+        self._handle(request, connection, False, b"https")
 
     def handle_internal(self, request: Request, connection: ServerConnection) -> None:
         """Answer a request from our own TLS terminator, whose word is taken. Parks."""
@@ -89,10 +96,15 @@ class Worker:
         peer_host = stream.peer_host if isinstance(stream, Stream) else ""
         key, rule = self._house.table.resolve(request.host, protocol)
         counters = self._statistics.counters(key)
-        exchange = Exchange(self._house, request, connection, rule, peer_host, internal, protocol)
+        exchange = Exchange(
+            self._house, request, connection, key, rule, peer_host, internal, protocol
+        )
         counters.open_requests += 1
         try:
-            run_action(exchange, rule)
+            if self._https_port is None or not wants_https(exchange, key):
+                run_action(exchange, rule)
+            else:
+                answer_https(exchange, self._https_port)
         finally:
             counters.open_requests -= 1
             counters.completed_requests += 1

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from verdant.balancer.certificates import Certificates
 from verdant.balancer.config import BalancerConfig  # noqa: TC001 - msgspec reads it
-from verdant.balancer.front import Front
+from verdant.balancer.front import Doors, Front
 from verdant.balancer.rule_feed import (
     PROTOCOL,
     Accept,
@@ -38,6 +39,7 @@ from verdant.balancer.rule_feed import (
 )
 from verdant.core import sleep, spawn
 from verdant.green.socket import socket
+from verdant.net import with_tls
 from verdant.sync import Event
 from verdant.zmq import DEALER, IDENTITY, LINGER, RCVHWM, SNDHWM, Context, ZMQError
 
@@ -63,6 +65,7 @@ class WorkerOrders(msgspec.Struct, frozen=True):
     feed: str
     # Descriptors of listening sockets, which the process has inherited.
     external: list[int]
+    tls: list[int]
     internal: list[int]
     config: BalancerConfig
 
@@ -77,10 +80,7 @@ class WorkerProcess:
         self._draining = False
         self._front = Front(
             orders.config,
-            {
-                False: [socket(fileno=fd) for fd in orders.external],
-                True: [socket(fileno=fd) for fd in orders.internal],
-            },
+            _doors(orders),
             lambda host: self._say(Held(host)),
             note,
             none_held=lambda host: self._say(NoneHeld(host)),
@@ -147,6 +147,8 @@ class WorkerProcess:
                     if not self._draining:
                         self._front.start()
                     self._say(Accepting())
+                case Ask(ticket, "left", argument):
+                    spawn(self._answer_when_left, ticket, argument, name="leaving backend")
                 case Ask(ticket, topic, argument):
                     self._say(Answer(ticket, self._answer(topic, argument)))
                 case Drain(grace_s, idle_s):
@@ -165,7 +167,32 @@ class WorkerProcess:
         if step.applied is not None:
             self._say(Applied(step.applied))
 
-    def _answer(self, topic: str, _argument: bytes) -> bytes:
-        if topic == "counts":
-            self._report()
+    def _answer(self, topic: str, argument: bytes) -> bytes:
+        match topic:
+            case "counts":
+                self._report()
+            case "held":
+                return msgspec.json.encode(self._front.holding.held_by_host())
+            case "backends":
+                return msgspec.json.encode(self._front.backends(argument.decode("ascii")))
         return b""
+
+    def _answer_when_left(self, ticket: int, argument: bytes) -> None:
+        host, address, timeout_s = msgspec.json.decode(
+            argument, type=tuple[str, tuple[str, int], float]
+        )
+        left = self._front.fleets.wait_until_left(host, address, timeout_s)
+        self._say(Answer(ticket, b"%d" % left))
+
+
+def _doors(orders: WorkerOrders) -> Doors:
+    tls = [socket(fileno=fd) for fd in orders.tls]
+    if tls:
+        certificates = Certificates.of(orders.config.tls)
+        # Each handshake asks the directory, so workers agree without a word.
+        tls = [with_tls(sock, certificates.context) for sock in tls]
+    return Doors(
+        [socket(fileno=fd) for fd in orders.external],
+        tls,
+        [socket(fileno=fd) for fd in orders.internal],
+    )

@@ -11,57 +11,30 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from verdant.balancer import BadRule, BalancerClient, parse_rule
-from verdant.cli.config import (
-    DATA_DIR_DEFAULT,
-    PORT_BASE_DEFAULT,
-    StackConfig,
-    default_config,
-    load_config,
-)
+from verdant.cli.asking import query, sql, tail
+from verdant.cli.config import load_mantrid
+from verdant.cli.following import follow_options, following
+from verdant.cli.keeping import export, import_, rebuild, verify
 from verdant.cli.keys import keys
-from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.logoptions import configuration, stack_options
+from verdant.cli.options import client_at, example, json_option, management_option
+from verdant.cli.output import CommandGroup
 from verdant.cli.peers import chosen_peers, peer_options
+from verdant.cli.rules import rules, show_statistics
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs, serve_worker
-from verdant.errors import ConfigurationError, VerdantError
-from verdant.logs import Reader
+from verdant.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from verdant.cli.config import StackConfig
 
 __all__ = ["main"]
 
-MANAGEMENT_DEFAULT = f"127.0.0.1:{PORT_BASE_DEFAULT + 42}"
-
 # click decorates functions of any signature and gives them back as they are, to a type checker.
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _example(text: str) -> str:
-    # "\b" keeps click from filling the lines into one paragraph.
-    return "\b\nExample:\n  " + text
-
-
-def _stack_options(command: _Command) -> _Command:
-    for option in (
-        click.option("-c", "--config", "path", metavar="FILE", help="Configuration file (TOML)."),
-        click.option(
-            "--data-dir",
-            default=DATA_DIR_DEFAULT,
-            show_default=True,
-            help="Where rules and logs are kept, without a configuration file.",
-        ),
-        click.option(
-            "--port-base",
-            type=click.IntRange(1024, 65000),
-            default=PORT_BASE_DEFAULT,
-            show_default=True,
-            help="First of the ports, without a configuration file.",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def _child_options(command: _Command) -> _Command:
@@ -69,14 +42,20 @@ def _child_options(command: _Command) -> _Command:
     return click.option("--ready-fd", type=int, hidden=True)(command)
 
 
-def _config(path: str | None, data_dir: str, port_base: int) -> StackConfig:
-    return default_config(data_dir, port_base) if path is None else load_config(path)
+def _mantrid_option(command: _Command) -> _Command:
+    return click.option(
+        "--mantrid-conf",
+        metavar="FILE",
+        help="Instead: a mantrid.conf, with the state that it names.",
+    )(command)
 
 
 def _readiness(parent_pid: int | None, ready_fd: int | None) -> Callable[[], None]:
     if parent_pid is not None:
         end_with_parent(parent_pid)
     logging.basicConfig(level=logging.WARNING, format="verdant: %(message)s")
+    # Who changed which rule belongs in the journal of the machine.
+    logging.getLogger("verdant.balancer.audit").setLevel(logging.INFO)
 
     def tell() -> None:
         if ready_fd is not None:
@@ -92,8 +71,8 @@ def main() -> None:
     """Verdant: a balancer that holds requests, and logs that are not lost."""
 
 
-@main.command(epilog=_example("verdant up -c /etc/verdant.toml"))
-@_stack_options
+@main.command(epilog=example("verdant up -c /etc/verdant.toml"))
+@stack_options
 def up(path: str | None, data_dir: str, port_base: int) -> None:
     """Run the balancer and the log servers until Ctrl-C.
 
@@ -101,7 +80,7 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
     """
     from verdant.cli.up import run_stack
 
-    config = _config(path, data_dir, port_base)
+    config = configuration(path, data_dir, port_base)
     if path is None:
         arguments = ["--data-dir", data_dir, "--port-base", str(port_base)]
         run_stack(config, arguments, port_base + 80)
@@ -112,9 +91,10 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
 @main.group(
     cls=CommandGroup,
     invoke_without_command=True,
-    epilog=_example("verdant balancer -c /etc/verdant.toml"),
+    epilog=example("verdant balancer -c /etc/verdant.toml"),
 )
-@_stack_options
+@stack_options
+@_mantrid_option
 @_child_options
 @click.pass_context
 def balancer(
@@ -122,6 +102,7 @@ def balancer(
     path: str | None,
     data_dir: str,
     port_base: int,
+    mantrid_conf: str | None,
     parent_pid: int | None,
     ready_fd: int | None,
 ) -> None:
@@ -129,22 +110,40 @@ def balancer(
     if context.invoked_subcommand is not None:
         return
 
-    def load() -> StackConfig:
-        return _config(path, data_dir, port_base)
+    def reload() -> StackConfig:
+        return _balancer_config(path, data_dir, port_base, mantrid_conf)
 
-    serve_balancer(load(), _readiness(parent_pid, ready_fd), load)
+    config = _balancer_config(path, data_dir, port_base, mantrid_conf, take_over=True)
+    serve_balancer(config, _readiness(parent_pid, ready_fd), reload)
 
 
-@balancer.command(epilog=_example("verdant balancer restart -c /etc/verdant.toml"))
-@_stack_options
-def restart(path: str | None, data_dir: str, port_base: int) -> None:
+def _balancer_config(
+    path: str | None,
+    data_dir: str,
+    port_base: int,
+    mantrid_conf: str | None,
+    *,
+    take_over: bool = False,
+) -> StackConfig:
+    if mantrid_conf is None:
+        return configuration(path, data_dir, port_base)
+    if path is not None:
+        raise click.UsageError("give either --config or --mantrid-conf")
+    return load_mantrid(mantrid_conf, take_over=take_over)
+
+
+@balancer.command(epilog=example("verdant balancer restart -c /etc/verdant.toml"))
+@stack_options
+@_mantrid_option
+def restart(path: str | None, data_dir: str, port_base: int, mantrid_conf: str | None) -> None:
     """Replace the workers of the running balancer: no request is refused or broken.
 
     They run the program and the configuration as they are now. Returns when they serve.
     """
     from verdant.cli.restart import restart_workers
 
-    workers = restart_workers(_config(path, data_dir, port_base).balancer.state_dir)
+    config = _balancer_config(path, data_dir, port_base, mantrid_conf)
+    workers = restart_workers(config.balancer.state_dir)
     click.echo(f"{workers} workers replaced", err=True)
 
 
@@ -167,7 +166,7 @@ def sample_site(port: int, parent_pid: int | None, ready_fd: int | None) -> None
 
 
 @main.command(
-    epilog=_example("verdant run crawler.py --depth 2"),
+    epilog=example("verdant run crawler.py --depth 2"),
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, readable=True))
@@ -184,111 +183,16 @@ def run(script: str, arguments: tuple[str, ...]) -> None:
 
 # Rules and statistics.
 
-_management = click.option(
-    "--management",
-    metavar="ADDRESS",
-    default=MANAGEMENT_DEFAULT,
-    show_default=True,
-    envvar="VERDANT_MANAGEMENT",
-    help="The balancer's management address.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON document, for programs.")
+main.add_command(rules)
 
 
-@main.group()
-def rules() -> None:
-    """Show and change the balancer's rules."""
-
-
-@rules.command("list", epilog=_example("verdant rules list --json"))
-@_management
-@_json
-def list_rules(management: str, as_json: bool) -> None:
-    """List all rules."""
-    found = BalancerClient(management).rules()
-    if as_json:
-        print_json(found)
-        return
-    rows = []
-    for host, (action, arguments, subdomains) in sorted(found.items()):
-        main_argument = _main_argument(arguments) if isinstance(arguments, dict) else ""
-        shown = f"{action}<{main_argument}>" if main_argument else str(action)
-        rows.append((host, shown, "true" if subdomains else "false"))
-    print_table(("HOST", "ACTION", "SUBDOMS"), rows)
-
-
-def _main_argument(arguments: dict[str, object]) -> str:
-    for name in ("backends", "code", "redirect_to", "type"):
-        value = arguments.get(name)
-        if isinstance(value, list):
-            return ",".join(f"{host}:{port}" for host, port in value)
-        if value is not None:
-            return str(value)
-    return ""
-
-
-@rules.command(
-    "set", epilog=_example("verdant rules set www.example.com proxy false backends=127.0.0.1:9000")
-)
-@click.argument("host")
-@click.argument("action")
-@click.argument("subdomains", type=click.Choice(["true", "false"]))
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
-@_management
-@_json
-def set_rule(
-    host: str,
-    action: str,
-    subdomains: str,
-    arguments: tuple[str, ...],
-    management: str,
-    as_json: bool,
-) -> None:
-    """Give HOST a rule; in force and durable when the command returns."""
-    values: dict[str, str] = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals:
-            raise click.UsageError(f"{argument!r} is not NAME=VALUE")
-        values[name] = value
-    rule: list[object] = [action, values, subdomains == "true"]
-    try:
-        parse_rule(rule)
-    except BadRule as exc:
-        raise click.UsageError(str(exc)) from exc
-    BalancerClient(management).set_rule(host, rule)
-    if as_json:
-        print_json({"ok": True})
-
-
-@rules.command("delete", epilog=_example("verdant rules delete www.example.com"))
-@click.argument("host")
-@_management
-@_json
-def delete_rule(host: str, management: str, as_json: bool) -> None:
-    """Take HOST's rule away."""
-    BalancerClient(management).delete_rule(host)
-    if as_json:
-        print_json({"ok": True})
-
-
-@main.command(epilog=_example("verdant stats www.example.com"))
+@main.command(epilog=example("verdant stats www.example.com"))
 @click.argument("host", required=False)
-@_management
-@_json
+@management_option
+@json_option
 def stats(host: str | None, management: str, as_json: bool) -> None:
     """Show what each host's requests came to."""
-    found = BalancerClient(management).statistics()
-    if host is not None:
-        if host not in found:
-            raise VerdantError(f"the balancer has counted nothing for {host!r}")
-        found = {host: found[host]}
-    if as_json:
-        print_json(found)
-        return
-    columns = ("open_requests", "completed_requests", "bytes_received", "bytes_sent")
-    rows = [(name, *(counts[c] for c in columns)) for name, counts in sorted(found.items())]
-    print_table(("HOST", "OPEN", "COMPLETED", "BYTES IN", "BYTES OUT"), rows)
+    show_statistics(client_at(management), host, as_json=as_json)
 
 
 # Logs.
@@ -299,80 +203,19 @@ def logs() -> None:
     """Ask the log servers, follow them, send to them."""
 
 
-@logs.command(epilog=_example("verdant logs query 'app=balancer status>=500 since=1h'"))
-@click.argument("terms", nargs=-1, metavar="[QUERY]...")
-@click.option("--limit", type=click.IntRange(1, 50_000), default=100, show_default=True)
-@click.option("--oldest", is_flag=True, help="The oldest lines, not the newest.")
-@peer_options("query")
-@_stack_options
-@_json
-def query(
-    terms: tuple[str, ...],
-    limit: int,
-    oldest: bool,
-    servers: tuple[str, ...],
-    server_keys: tuple[str, ...],
-    client_keys: str | None,
-    path: str | None,
-    data_dir: str,
-    port_base: int,
-    as_json: bool,
-) -> None:
-    """Find lines; they are shown in the order of time."""
-    named = (servers, server_keys, client_keys)
-    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
-    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
-    try:
-        found = reader.query(" ".join(terms), limit, "oldest" if oldest else "newest")
-    finally:
-        reader.close()
-    for row in found.rows if oldest else reversed(found.rows):
-        print_row(row, as_json=as_json)
-    for endpoint in found.missing:
-        click.echo(f"verdant: {endpoint} does not answer: its lines are missing here", err=True)
-    if found.missing and not found.rows:
-        sys.exit(1)
+for _command in (query, tail, sql, verify, rebuild, export, import_):
+    logs.add_command(_command)
 
 
-@logs.command(epilog=_example("verdant logs tail app=web 'level>=error'"))
-@click.argument("terms", nargs=-1, metavar="[QUERY]...")
-@click.option("--last", type=click.IntRange(0, 10_000), default=10, show_default=True,
-              help="Lines to begin with.")  # fmt: skip
-@peer_options("query")
-@_stack_options
-@_json
-def tail(
-    terms: tuple[str, ...],
-    last: int,
-    servers: tuple[str, ...],
-    server_keys: tuple[str, ...],
-    client_keys: str | None,
-    path: str | None,
-    data_dir: str,
-    port_base: int,
-    as_json: bool,
-) -> None:
-    """Show lines as they come, until Ctrl-C."""
-    named = (servers, server_keys, client_keys)
-    peers = chosen_peers("query", named, lambda: _config(path, data_dir, port_base).logs)
-    reader = Reader(peers.endpoints, timeout_s=10.0, security=peers.security)
-    try:
-        for row in reader.follow(" ".join(terms), last):
-            print_row(row, as_json=as_json)
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        return
-    finally:
-        reader.close()
-
-
-@logs.command(epilog=_example("dmesg | verdant logs ship --app kernel"))
-@click.argument("file", type=click.File("rb"), default="-")
+@logs.command(epilog=example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
+@follow_options
 @peer_options("collect")
-@_stack_options
+@stack_options
+@_child_options
 def ship(
-    file: IO[bytes],
+    files: tuple[str, ...],
     app: str,
     servers: tuple[str, ...],
     server_keys: tuple[str, ...],
@@ -380,25 +223,25 @@ def ship(
     path: str | None,
     data_dir: str,
     port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
+    **how: Any,  # noqa: ANN401 - what follow_options says
 ) -> None:
-    """Send lines of FILE (- for standard input) and wait until they are stored."""
-    from verdant.cli.ship import ship_lines
+    """Send lines of FILEs (standard input without one) and wait until they are stored."""
+    from verdant.cli.ship import follow_files, ship_files
 
     named = (servers, server_keys, client_keys)
-    counts = ship_lines(
-        file, app, chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
-    )
-    if not counts.stored:
-        raise VerdantError(
-            f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running (`verdant up`), and does it take us with the key that we show?"
-        )
-    click.echo(f"{counts.lines} lines stored", err=True)
+    where = chosen_peers("collect", named, lambda: configuration(path, data_dir, port_base).logs)
+    wanted = following(files, app, data_dir, how, len(where.endpoints))
+    if wanted.follow:
+        follow_files(wanted, where, _readiness(parent_pid, ready_fd))
+    else:
+        click.echo(f"{ship_files(wanted, where)} lines stored", err=True)
 
 
-@logs.command("serve", epilog=_example("verdant logs serve one -c /etc/verdant.toml"))
+@logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))
 @click.argument("name")
-@_stack_options
+@stack_options
 @_child_options
 def serve(
     name: str,
@@ -409,7 +252,7 @@ def serve(
     ready_fd: int | None,
 ) -> None:
     """Run the log server NAME alone, in the foreground."""
-    configured = _config(path, data_dir, port_base).logs.server
+    configured = configuration(path, data_dir, port_base).logs.server
     for server in configured:
         if server.name == name:
             serve_logs(server, _readiness(parent_pid, ready_fd))

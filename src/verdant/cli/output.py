@@ -8,29 +8,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from verdant.errors import ConfigurationError, VerdantError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verdant.logs import Row
-
-__all__ = ["CommandGroup", "print_json", "print_row", "print_table"]
-
-_LEVEL_STYLES = {
-    "DEBUG": "dim",
-    "WARNING": "yellow",
-    "ERROR": "red",
-    "CRITICAL": "bold red",
-}
+__all__ = ["CommandGroup", "print_json", "print_table"]
 
 
 class CommandGroup(click.Group):
@@ -68,30 +57,3 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     for row in rows:
         table.add_row(*map(str, row))
     Console().print(table)
-
-
-def print_row(row: Row, *, as_json: bool) -> None:
-    """One line of a log."""
-    fields = json.loads(row.fields)
-    if as_json:
-        print_json(
-            {
-                "time_ns": row.t,
-                "app": row.app,
-                "host": row.host,
-                "level": row.level,
-                "message": row.msg,
-                "fields": fields,
-            }
-        )
-        return
-    moment = datetime.fromtimestamp(row.t / 1e9).astimezone()
-    text = Text()
-    text.append(moment.isoformat(sep=" ", timespec="milliseconds"), style="dim")
-    text.append(f" {row.level:<8}", style=_LEVEL_STYLES.get(row.level, "green"))
-    text.append(f"{row.app} ", style="bold")
-    text.append(row.msg)
-    for name, value in fields.items():
-        text.append(f" {name}=", style="dim")
-        text.append(str(value), style="dim")
-    Console(soft_wrap=True, highlight=False).print(text)

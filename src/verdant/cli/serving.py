@@ -24,6 +24,7 @@ from verdant.cli.config import LogsConfig  # noqa: TC001 - msgspec reads it
 from verdant.cli.peers import configured_peers
 from verdant.cli.privileges import become, raise_file_limit
 from verdant.cli.systemd import Notifier, activated_sockets
+from verdant.cli.unraisable import keep_strangers_quiet
 from verdant.core import spawn, watch_fd
 from verdant.errors import VerdantError
 from verdant.green.signal import on_signal
@@ -148,6 +149,7 @@ class _Start(msgspec.Struct, frozen=True):
 def serve_worker() -> None:
     """Be a worker of a balancer, by the orders on standard input, until that is closed. Parks."""
     logging.basicConfig(level=logging.WARNING, format="verdant: %(message)s")
+    keep_strangers_quiet()
     text = b""
     while not text.endswith(b"\n"):
         piece = os.read(0, 65536)

@@ -25,14 +25,16 @@ from verdant.http.parser import (
     parse_request_head,
     parse_response_head,
 )
-from verdant.http.pool import ConnectionPool
+from verdant.http.pool import ConnectionPool, IdleConnections
 from verdant.http.reader import ByteStream, MessageReader
 from verdant.http.serializer import (
     LAST_CHUNK,
     chunk,
     date_line,
+    field_remover,
     forwarded_request_head,
     forwarded_response_head,
+    last_chunk,
     reason_phrase,
     request_head,
     response_head,
@@ -63,6 +65,7 @@ __all__ = [
     "Headers",
     "HttpError",
     "HttpServer",
+    "IdleConnections",
     "MessageReader",
     "Request",
     "Response",
@@ -74,9 +77,11 @@ __all__ = [
     "chunk",
     "connect_websocket",
     "date_line",
+    "field_remover",
     "forwarded_request_head",
     "forwarded_response_head",
     "http_date",
+    "last_chunk",
     "parse_request_head",
     "parse_response_head",
     "reason_phrase",

@@ -19,7 +19,7 @@ from verdant.http.serializer import request_head
 from verdant.net import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from verdant.address import TcpAddress, UnixAddress
     from verdant.http.headers import Field
@@ -52,10 +52,13 @@ class ClientConnection(MessageReader):
         self.timed_out = True
         self.stream.abort()
 
-    def read_response(self, method: bytes) -> ResponseHead:
+    def read_response(
+        self, method: bytes, tell: Callable[[ResponseHead], object] | None = None
+    ) -> ResponseHead:
         """The head of the answer to a request with `method`. Parks.
 
-        101 is an answer; other 1xx are passed over. Raises `BadResponse` and `ConnectionLost`.
+        101 is an answer; other 1xx are passed over, once `tell` has heard of each. Raises
+        `BadResponse` and `ConnectionLost`.
         """
         for _ in range(INFORMATIONAL_MAX):
             try:
@@ -72,6 +75,8 @@ class ClientConnection(MessageReader):
                 else:
                     self.begin_body(response.content_length, response.chunked)
                 return response
+            if tell is not None:
+                tell(response)
         raise BadResponse(f"the server sent {INFORMATIONAL_MAX} informational answers and no other")
 
     def _bad_chunk(self, reason: str) -> HttpError:

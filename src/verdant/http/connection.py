@@ -65,17 +65,25 @@ class ServerConnection(MessageReader):
 
     closing: no other request will be answered after this one. idle: between requests. lost: the
     client is gone, which is no fault of whoever answers it. taken_over: what answers the present
-    request has written to the stream by itself. when_stopping: called, once, when the server begins
-    to stop; must not park. memory: for what a handler wants to keep from one request to the next.
+    request has written to the stream by itself. continue_elsewhere: somebody else answers the
+    client's `Expect: 100-continue`. when_stopping: called, once, when the server begins to stop;
+    must not park. body_fault: what was wrong with the present request's body. memory: for what a
+    handler wants to keep from one request to the next.
     """
 
     __slots__ = (
+        "_body_waited_s",
         "_continue_due",
         "_deadlines",
+        "_head_bytes",
         "_sending",
+        "body_bytes_max",
+        "body_bytes_per_s_min",
+        "body_fault",
         "bytes_received",
         "bytes_sent",
         "closing",
+        "continue_elsewhere",
         "head_s_max",
         "idle",
         "idle_s_max",
@@ -91,6 +99,10 @@ class ServerConnection(MessageReader):
         "when_stopping",
     )
 
+    _serves = True
+
+    # body_bytes_max: of a request; more is refused with 413. body_bytes_per_s_min: how much a body
+    # must bring, on the average, beyond the first `stalled_s_max` seconds of waiting; 0 is any.
     def __init__(
         self,
         stream: ByteStream,
@@ -99,10 +111,13 @@ class ServerConnection(MessageReader):
         idle_s_max: float = IDLE_S_MAX,
         head_s_max: float = HEAD_S_MAX,
         stalled_s_max: float = STALLED_S_MAX,
+        body_bytes_max: int | None = None,
+        body_bytes_per_s_min: int = 0,
     ) -> None:
         super().__init__(stream)
         self.request: Request | None = None
         self.closing = False
+        self.continue_elsewhere = False
         self.idle = False
         self.lost = False
         self.taken_over = False
@@ -116,9 +131,14 @@ class ServerConnection(MessageReader):
         self.idle_s_max = idle_s_max
         self.head_s_max = head_s_max
         self.stalled_s_max = stalled_s_max
+        self.body_bytes_max = body_bytes_max
+        self.body_bytes_per_s_min = body_bytes_per_s_min
         self.waiting_since = 0.0
         self.waiting_s_max = idle_s_max
         self._deadlines = deadlines
+        self.body_fault: BadRequest | None = None
+        self._body_waited_s = 0.0
+        self._head_bytes = 0
         self._continue_due = False
         self._sending = False
 
@@ -145,16 +165,26 @@ class ServerConnection(MessageReader):
         self.waiting_since = 0.0
         if head is None:
             return None
-        self.bytes_received = len(head) + 4
+        self.bytes_received = self._head_bytes = len(head) + 4
         request = self.request = parse_request_head(head)
         if request.has_body:
             self.begin_body(request.content_length, request.chunked)
+            self._body_waited_s = 0.0
+            self.body_fault = None
+            if self.body_bytes_max is not None:
+                self._check_body_size(request.content_length or 0, self.body_bytes_max)
             self._continue_due = request.expect_continue
+            self.continue_elsewhere = False
         else:
             self._continue_due = False
         if not request.keep_alive:
             self.closing = True
         return request
+
+    @staticmethod
+    def _check_body_size(size: int, bytes_max: int) -> None:
+        if size > bytes_max:
+            raise BadRequest(413, f"the body is over {bytes_max} bytes")
 
     def _head_is_partial(self) -> None:
         self.idle = False
@@ -165,15 +195,26 @@ class ServerConnection(MessageReader):
     def read_piece(self) -> bytes:
         """The next bytes of the request's body, b"" at its end. Parks.
 
-        Raises `BadRequest` (400, 408) and `ConnectionLost`.
+        Raises `BadRequest` (400, 408, 413) and `ConnectionLost`.
         """
-        if self._continue_due:
+        if self.body_fault is not None:
+            # Nothing behind a bad chunk has a meaning; whoever asks again hears the same.
+            raise self.body_fault
+        try:
+            return self._read_piece()
+        except BadRequest as exc:
+            self.body_fault = exc
+            self.closing = True
+            raise
+
+    def _read_piece(self) -> bytes:
+        if self._continue_due and not self.continue_elsewhere:
             self._continue_due = False
             if not self.buffer:
                 self.stream.sendall(CONTINUE)
         deadlines = self._deadlines
         if deadlines is not None:
-            self.waiting_s_max = self.stalled_s_max
+            self.waiting_s_max = self._patience_s()
             self.waiting_since = deadlines.now
         try:
             piece = self.read_body_piece()
@@ -182,9 +223,28 @@ class ServerConnection(MessageReader):
                 raise BadRequest(408, "the body did not come in time") from None
             self.lost = True
             raise
+        if deadlines is not None and self.waiting_since:
+            self._body_waited_s += deadlines.now - self.waiting_since
         self.waiting_since = 0.0
+        # The client sends, so it heard that it may, or does not care.
+        self._continue_due = False
         self.bytes_received += len(piece)
+        if self.body_bytes_max is not None:
+            self._check_body_size(self.bytes_received - self._head_bytes, self.body_bytes_max)
         return piece
+
+    def _patience_s(self) -> float:
+        """How long the next piece of a body may take.
+
+        A client that sends a byte now and then makes progress, and would hold its place for ever.
+        So all its waits together are bounded too, by what came: only the time in which we waited
+        for it counts, since a backend that reads slowly is not its fault.
+        """
+        rate = self.body_bytes_per_s_min
+        if not rate:
+            return self.stalled_s_max
+        earned_s = (self.bytes_received - self._head_bytes) / rate - self._body_waited_s
+        return self.stalled_s_max + min(0.0, earned_s)
 
     def read_body(self, bytes_max: int) -> bytes:
         """The whole body. Parks. Raises `BadRequest` (413) when it is over `bytes_max`."""
@@ -367,6 +427,8 @@ class ServerConnection(MessageReader):
         self.timed_out = True
         if self._sending:
             # A client that does not read.
+            if isinstance(self.stream, Stream):
+                self.stream.reset_at_close()
             self.stream.abort()
         else:
             self.stop_waiting()

@@ -24,6 +24,7 @@ field. Sources: RFC 9112 (syntax, framing), RFC 9110 sections 5 to 7 (fields, Ho
 from __future__ import annotations
 
 import re
+from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING
 
 from verdant.http.errors import BadRequest, BadResponse, HttpError
@@ -56,6 +57,9 @@ CHUNK_SIZE_DIGITS_MAX = 8
 # A chunk's size line with its extensions, and all trailers together.
 CHUNK_LINE_BYTES_MAX = 4096
 TRAILER_BYTES_MAX = 16 * 1024
+# All extensions of a body together: a byte of data with four thousand of extensions, again and
+# again, would make us read without end for nothing. Real ones are a signature per chunk at most.
+EXTENSION_BYTES_MAX = 256 * 1024
 PORT_MAX = 65535
 # Host fields seen lately, so that the usual ones are checked once: a bound on memory that clients
 # choose. Emptied when full: simpler than ageing, and a busy host is back at its next request.
@@ -83,7 +87,7 @@ _match_response = re.compile(
 ).fullmatch
 
 # The fields that decide framing and routing, that end at this connection, or say who forwarded.
-# The last are also known with "_" for "-": WSGI and CGI backends cannot tell them apart
+# Those that decide are also known with "_" for "-": WSGI and CGI backends cannot tell them apart
 # (RFC 3875 section 4.1.18).
 _MARKED = b"|".join(
     (
@@ -92,8 +96,6 @@ _MARKED = b"|".join(
             for name in (
                 b"host",
                 b"connection",
-                b"content-length",
-                b"transfer-encoding",
                 b"te",
                 b"trailer",
                 b"upgrade",
@@ -102,6 +104,8 @@ _MARKED = b"|".join(
                 b"forwarded",
             )
         ),
+        _any_case(b"content") + rb"[-_]" + _any_case(b"length"),
+        _any_case(b"transfer") + rb"[-_]" + _any_case(b"encoding"),
         _any_case(b"proxy-") + _TOKEN,
         rb"[Xx][-_]"
         + _any_case(b"forwarded")
@@ -152,9 +156,15 @@ _match_plain_response = re.compile(
 ).fullmatch
 
 # A host as routing knows it: a name or IPv4 address, or an IPv6 address in brackets; then a port.
+# No empty label: "a.." would be cut to "a" at each place that takes a closing dot off.
 _match_host = re.compile(
-    rb"(\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z_-][0-9A-Za-z_.-]*+)(?::([0-9]{0,5}+))?+"
+    rb"(\[[0-9A-Fa-f:.]++\]|[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*+\.?)(?::([0-9]{0,5}+))?+"
 ).fullmatch
+# Protocols that carry HTTP again: behind them requests would pass that nobody here reads. RFC 9113
+# took h2c away; RFC 9110 section 7.8 lets a server ignore any Upgrade.
+_names_http = re.compile(
+    rb"(?:\A|,)[ \t]*+(?:h2c?|HTTP|TLS)[ \t]*+(?:/|,|\Z)", re.IGNORECASE
+).search
 _is_digits = re.compile(rb"[0-9]++").fullmatch
 
 _hosts: dict[bytes, bytes] = {}
@@ -209,6 +219,12 @@ def _parse_other_request(head: bytes) -> Request:
     if request.hop_by_hop:
         _check_framing(request)
     request.has_body = request.chunked or bool(request.content_length)
+    if request.has_body:
+        # What follows is this body first and another protocol after it: the one thing too many.
+        request.upgrade = None
+        if method == b"TRACE":
+            # RFC 9110 section 9.3.8.
+            raise BadRequest(400, "TRACE may not have a body.")
     if target[0] != 0x2F:
         _check_odd_target(request)
     return request
@@ -227,6 +243,8 @@ def _apply_request_field(  # noqa: C901 - one branch per field; a table of calls
     if name == b"forwarded" or name.startswith((b"x-", b"x_")):
         request.forwarded = True
         return
+    if b"_" in name:
+        raise BadRequest(400, "A field that frames the message is spelled with an underscore.")
     request.hop_by_hop = True
     if name == b"connection":
         _apply_connection(request, value)
@@ -243,13 +261,15 @@ def _apply_request_field(  # noqa: C901 - one branch per field; a table of calls
             raise BadRequest(417, "The only expectation understood here is 100-continue.")
         request.expect_continue = request.minor_version == 1
     elif name == b"upgrade":
-        request.upgrade = value
+        request.upgrade = value if request.upgrade is None else request.upgrade + b", " + value
 
 
 def _check_framing(request: Request) -> None:
     if request.chunked and request.content_length is not None:
         raise BadRequest(400, "Both Content-Length and Transfer-Encoding are given.")
-    if request.upgrade is not None and not _asks_for_upgrade(request):
+    if request.upgrade is not None and (
+        not _asks_for_upgrade(request) or _names_http(request.upgrade)
+    ):
         request.upgrade = None
 
 
@@ -287,6 +307,11 @@ def _routing_host(value: bytes) -> bytes:
     if match is None or int(match[2] or b"0") > PORT_MAX:
         raise BadRequest(400, "The Host is not a host name or address.")
     host: bytes = match[1].lower()
+    if host.startswith(b"["):
+        try:
+            IPv6Address(host[1:-1].decode("ascii"))
+        except AddressValueError:
+            raise BadRequest(400, "The Host is not an IPv6 address.") from None
     host = host.removesuffix(b".")
     if len(value) <= HOST_BYTES_REMEMBERED_MAX:
         if len(_hosts) >= HOSTS_REMEMBERED_MAX:
@@ -303,12 +328,13 @@ def _check_odd_target(request: Request) -> None:
     match = split_absolute_target(request.target)
     if match is None:
         raise BadRequest(400, "The target is neither a path nor a URL.")
-    # RFC 9112 section 3.2.2: the target's authority counts, not the Host field. Two names for one
-    # request would let us and a backend disagree, so they must be the same.
-    host = _routing_host(match[1])
-    if request.host not in (host, b""):
+    # RFC 9112 section 3.2: a client must send the target's authority as its Host, and section
+    # 3.2.2 lets the target count where they differ. Two names for one request would let us and a
+    # backend disagree, so they must be the same, port included.
+    given = request.header(b"host")
+    if given is not None and given.lower() != match[1].lower():
         raise BadRequest(400, "The target and the Host field name different hosts.")
-    request.host = host
+    request.host = _routing_host(match[1])
 
 
 _is_version = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
@@ -418,6 +444,10 @@ _match_chunk_line = re.compile(
     + rb'|"[\t !#-\[\]-~\x80-\xff]*+"))?+)*+'
 ).fullmatch
 _is_trailer_line = re.compile(_TOKEN + rb":" + _TEXT).fullmatch
+# RFC 9110 section 6.5.1 forbids these in trailers, and llhttp and h11 read on by them.
+_is_framing = re.compile(
+    rb"(?:content[-_]length|transfer[-_]encoding|connection|upgrade):", re.IGNORECASE
+).match
 
 _SIZE, _DATA, _DATA_END, _TRAILERS = range(4)
 
@@ -429,19 +459,37 @@ def _bad_chunk_in_request(reason: str) -> HttpError:
 class ChunkedDecoder:
     """Takes the bytes of a chunked body as they come, gives its data back (RFC 9112 section 7.1).
 
-    Chunk extensions and trailers are checked, bounded and dropped. `fault` makes the error: of a
-    request's sender by default. `finished` is True after the last chunk and its trailers.
+    Chunk extensions and trailers are checked and bounded; extensions are dropped, trailers kept in
+    `trailers`, as lines each opened by CR LF. `fault` makes the error: of a request's sender by
+    default. `finished` is True after the last chunk and its trailers. `framing_trailers`:
+    those that would frame the message are let pass, for the caller to drop.
     """
 
-    __slots__ = ("_fault", "_left", "_pending", "_state", "_trailer_bytes", "finished")
+    __slots__ = (
+        "_extension_bytes",
+        "_fault",
+        "_framing_trailers",
+        "_left",
+        "_pending",
+        "_state",
+        "finished",
+        "trailers",
+    )
 
-    def __init__(self, fault: Callable[[str], HttpError] = _bad_chunk_in_request) -> None:
+    def __init__(
+        self,
+        fault: Callable[[str], HttpError] = _bad_chunk_in_request,
+        *,
+        framing_trailers: bool = False,
+    ) -> None:
         self.finished = False
+        self._framing_trailers = framing_trailers
         self._fault = fault
         self._pending = b""
         self._left = 0
         self._state = _SIZE
-        self._trailer_bytes = 0
+        self.trailers = b""
+        self._extension_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The pieces of body that `data` completes or continues, none of them empty.
@@ -495,6 +543,9 @@ class ChunkedDecoder:
             match = _match_chunk_line(line)
             if match is None or len(match[1]) > CHUNK_SIZE_DIGITS_MAX:
                 raise self._fault("A chunk's size is not a plain hexadecimal number.")
+            self._extension_bytes += len(line) - len(match[1])
+            if self._extension_bytes > EXTENSION_BYTES_MAX:
+                raise self._fault(f"The chunk extensions are over {EXTENSION_BYTES_MAX} bytes.")
             self._left = int(match[1], 16)
             self._state = _DATA if self._left else _TRAILERS
 
@@ -502,8 +553,10 @@ class ChunkedDecoder:
         if not line:
             self.finished = True
             return
-        self._trailer_bytes += len(line)
-        if self._trailer_bytes > TRAILER_BYTES_MAX:
+        if len(self.trailers) + len(line) > TRAILER_BYTES_MAX:
             raise self._fault(f"The trailers are over {TRAILER_BYTES_MAX} bytes.")
         if _is_trailer_line(line) is None:
             raise self._fault("A trailer is not a header field.")
+        if not self._framing_trailers and _is_framing(line):
+            raise self._fault("A trailer has a field that frames the message.")
+        self.trailers += b"\r\n" + line

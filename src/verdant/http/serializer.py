@@ -34,6 +34,7 @@ __all__ = [
     "field_remover",
     "forwarded_request_head",
     "forwarded_response_head",
+    "last_chunk",
     "reason_phrase",
     "request_head",
     "response_head",
@@ -50,6 +51,9 @@ _remove_hop_by_hop = re.compile(
     rb"|proxy-[!#$%&'*+.^_`|~0-9A-Za-z-]++):[^\r]*+",
     re.IGNORECASE,
 ).sub
+_accepts_trailers = re.compile(
+    rb"\r\nte:(?:[^\r]*[,\t ])?trailers[\t ]*(?:[,;][^\r]*)?(?:\r|\Z)", re.IGNORECASE
+).search
 _find_connection = re.compile(rb"\r\nconnection:([^\r]*+)", re.IGNORECASE).findall
 _is_target = re.compile(rb'[!"$-~]+').fullmatch
 _is_reason = re.compile(rb"[\t -~\x80-\xff]*").fullmatch
@@ -121,6 +125,11 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def last_chunk(trailers: bytes = b"") -> bytes:
+    """The end of a chunked body. `trailers`: field lines, each opened by CR LF."""
+    return b"0%b\r\n\r\n" % trailers
+
+
 def field_remover(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
     """A function that takes the fields of these names, in any case, out of a head's bytes.
 
@@ -172,11 +181,16 @@ def forwarded_request_head(
     `extra`: whole field lines, each opened by CR LF, that the caller answers for. `without`: takes
     more fields out, as `field_remover` makes it (to replace Host, or the X-Forwarded- fields that
     `request.forwarded` tells of). `upgrade`: pass the client's Upgrade on; otherwise it ends here.
-    The version becomes 1.1, the target a path; a chunked body is announced as such.
+    The version becomes 1.1, the target a path; a chunked body is announced as such, and so is it
+    when the client takes trailers.
     """
     head = request.head
     if request.hop_by_hop:
+        accepts_trailers = _accepts_trailers(head) is not None
         head = _end_to_end(head)
+        if accepts_trailers:
+            # Ours to say (RFC 9110 section 10.1.4): we pass trailers on.
+            extra += b"\r\nConnection: TE\r\nTE: trailers"
         if request.chunked:
             extra += b"\r\nTransfer-Encoding: chunked"
         if upgrade and request.upgrade is not None:

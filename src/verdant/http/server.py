@@ -10,7 +10,7 @@ Not here  accepting (net/server.py).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from verdant.core import GreenThread, monotonic, spawn
 from verdant.http.connection import ServerConnection
@@ -73,9 +73,11 @@ class HttpServer:
 
     listeners: what `net.listen()` made, with TLS or without. handler: answers one request.
     connections_max: as many are served at once. idle_s_max, head_s_max, stalled_s_max: seconds
-    between requests, for a head, and for some progress in a body (either way). handshake_s_max:
-    seconds to agree on TLS. name: of the green threads, in reports. spawn_with: makes them, as in
-    `net.Server`.
+    between requests, for a head, and for some progress in a body (either way). body_bytes_max: of
+    a request; more is answered with 413. body_bytes_per_s_min: what a request's body must bring on
+    the average, once `stalled_s_max` seconds were waited for it; 0 is any progress.
+    handshake_s_max: seconds to agree on TLS. name: of the green threads, in reports. spawn_with:
+    makes them, as in `net.Server`.
     """
 
     def __init__(
@@ -87,13 +89,18 @@ class HttpServer:
         idle_s_max: float | None = None,
         head_s_max: float | None = None,
         stalled_s_max: float | None = None,
+        body_bytes_max: int | None = None,
+        body_bytes_per_s_min: int = 0,
         handshake_s_max: float = HANDSHAKE_S_MAX,
         name: str = "http connection",
         spawn_with: Callable[..., GreenThread[None]] = spawn,
     ) -> None:
         self._handler = handler
         self._deadlines = Deadlines()
-        self._limits: dict[str, float] = {}
+        self._limits: dict[str, Any] = {
+            "body_bytes_max": body_bytes_max,
+            "body_bytes_per_s_min": body_bytes_per_s_min,
+        }
         if idle_s_max is not None:
             self._limits["idle_s_max"] = idle_s_max
         if head_s_max is not None:

@@ -4,24 +4,70 @@ The server is behind a door of its own, `verdant.logs.server`: it needs pyarrow 
 program that only logs should not wait for their import.
 """
 
-from verdant.logs.client import Found, Handler, Reader, Shipper, Spool
-from verdant.logs.config import LogServerConfig
-from verdant.logs.errors import BadBatch, BadQuery, LogsError, StoreInUse, StoreUnwritable
+from verdant.logs.client import (
+    FORMATS,
+    BadMultiline,
+    DiskSpool,
+    Follower,
+    Found,
+    Gap,
+    Handler,
+    Reader,
+    Results,
+    Shipper,
+    Spool,
+    Tail,
+    cell_of,
+    parse_multiline,
+    shown_fields,
+)
+from verdant.logs.config import InputConfig, LogServerConfig, RetentionRule
+from verdant.logs.errors import (
+    BadBatch,
+    BadInput,
+    BadQuery,
+    InputUnusable,
+    LogsError,
+    NotStored,
+    QueryStopped,
+    ServerAway,
+    SpoolUnusable,
+    StoreInUse,
+    StoreUnwritable,
+)
 from verdant.logs.protocol import Row
 from verdant.logs.record import Record
 
 __all__ = [
+    "FORMATS",
     "BadBatch",
+    "BadInput",
+    "BadMultiline",
     "BadQuery",
+    "DiskSpool",
+    "Follower",
     "Found",
+    "Gap",
     "Handler",
+    "InputConfig",
+    "InputUnusable",
     "LogServerConfig",
     "LogsError",
+    "NotStored",
+    "QueryStopped",
     "Reader",
     "Record",
+    "Results",
+    "RetentionRule",
     "Row",
+    "ServerAway",
     "Shipper",
     "Spool",
+    "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
+    "Tail",
+    "cell_of",
+    "parse_multiline",
+    "shown_fields",
 ]

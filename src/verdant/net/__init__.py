@@ -1,7 +1,7 @@
 """Byte streams: listeners, connections, servers, TLS, relays."""
 
 from verdant.net.backdoor import Backdoor, serve_console
-from verdant.net.listener import AddressUnusable, bound_address, connect, listen
+from verdant.net.listener import AddressUnusable, bound_address, connect, listen, with_tls
 from verdant.net.relay import relay
 from verdant.net.server import CONNECTIONS_MAX_DEFAULT, Server, serve
 from verdant.net.stream import Stream
@@ -10,6 +10,7 @@ from verdant.net.tls import (
     TlsBroken,
     TlsStream,
     tls_client_context,
+    tls_context_by_name,
     tls_server_context,
 )
 
@@ -29,5 +30,7 @@ __all__ = [
     "serve",
     "serve_console",
     "tls_client_context",
+    "tls_context_by_name",
     "tls_server_context",
+    "with_tls",
 ]

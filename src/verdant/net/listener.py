@@ -26,7 +26,7 @@ from verdant.net.tls import TlsStream
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["AddressUnusable", "bound_address", "connect", "listen"]
+__all__ = ["AddressUnusable", "bound_address", "connect", "listen", "with_tls"]
 
 # Connections the kernel completes for us while we are busy. More than a burst of clients opens
 # within one turn of a loaded hub; the kernel caps it at net.core.somaxconn.
@@ -75,10 +75,14 @@ def listen(
             listener = _listen_tcp(where, backlog, reuse_port)
     except OSError as exc:
         raise AddressUnusable(f"cannot listen on {where}: {_reason(exc)}") from exc
-    return listener if tls is None else _with_tls(listener, tls)
+    return listener if tls is None else with_tls(listener, tls)
 
 
-def _with_tls(listener: socket, context: ssl.SSLContext) -> socket:
+def with_tls(listener: socket, context: ssl.SSLContext) -> socket:
+    """A listener that is open already, inherited from another process, say, as one with TLS.
+
+    It takes the place of `listener`, as `listen(tls=context)` would have made it. Does not park.
+    """
     # The class as the stdlib's own code makes one, without a word to the context, which may be in
     # use elsewhere. No handshake in `accept()`: a slow client would keep all others waiting.
     try:

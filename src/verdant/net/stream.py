@@ -34,10 +34,11 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class Stream:
     """One connected stream socket. Owns the socket: closing the stream closes it.
 
-    `sendall` is bound to the socket's own call: one call less per message.
+    `sendall` is bound to the socket's own call: one call less per message. `broken`: receiving
+    ended because the connection broke, not because the peer had said all.
     """
 
-    __slots__ = ("_aborted", "_recv", "peer", "sendall", "socket")
+    __slots__ = ("_aborted", "_recv", "broken", "peer", "sendall", "socket")
 
     sendall: Callable[[bytes], None]
 
@@ -46,12 +47,14 @@ class Stream:
         self.peer = peer
         self._recv, self.sendall = socket.stream_calls()
         self._aborted = False
+        self.broken = False
 
     def recv(self, bytes_max: int) -> bytes:
         """Receive at most `bytes_max` bytes; b"" when no more will come. Parks."""
         try:
             return self._recv(bytes_max)
         except ConnectionError:
+            self.broken = True
             return b""
 
     @property
@@ -70,6 +73,7 @@ class Stream:
     def abort(self) -> None:
         """Break the connection under whoever uses it: their waits return at once. Does not park."""
         self._aborted = True
+        self.broken = True
         try:
             self.socket.shutdown(_stdlib.SHUT_RDWR)
         except OSError:
@@ -92,10 +96,17 @@ class Stream:
         For an answer that was cut where only its end would have told so.
         """
         self._aborted = True
+        self.reset_at_close()
+        self.close()
+
+    def reset_at_close(self) -> None:
+        """Make `close` throw away what the peer has not taken, and tell it so. Does not park.
+
+        For a peer that does not read: else the kernel keeps all of it for many minutes.
+        """
         # Closing then sends RST in place of FIN (socket(7), SO_LINGER). Or it is closed already.
         with contextlib.suppress(OSError):
             self.socket.setsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_LINGER, _NO_LINGER)
-        self.close()
 
     def is_stale(self) -> bool:
         """True when an idle connection has something to read: for a request's sender, its end."""

@@ -27,7 +27,7 @@ from verdant.net.stream import Stream
 from verdant.sync import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from verdant.green.socket import socket
@@ -37,6 +37,7 @@ __all__ = [
     "TlsBroken",
     "TlsStream",
     "tls_client_context",
+    "tls_context_by_name",
     "tls_server_context",
 ]
 
@@ -77,8 +78,45 @@ def tls_server_context(
     _harden(context, alpn)
     context.load_cert_chain(certificate, key, password)
     if client_ca is not None:
-        context.load_verify_locations(client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
+        _ask_clients(context, client_ca)
+    return context
+
+
+def _ask_clients(context: ssl.SSLContext, authorities: str | Path) -> None:
+    context.load_verify_locations(authorities)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+
+def tls_context_by_name(
+    choose: Callable[[str | None], ssl.SSLContext | None],
+    *,
+    client_ca: str | Path | None = None,
+    alpn: Sequence[str] = ("http/1.1",),
+) -> ssl.SSLContext:
+    """A context for the serving side that has no certificate, but asks `choose` for one by name.
+
+    `choose`: given the name that the client asks for (RFC 6066 section 3, in lower case), or None
+    when it names none; returns a context of `tls_server_context`, or None, and then the client
+    hears `unrecognized_name`. Called in the middle of a handshake: it must not park, nor raise.
+    `client_ca`, `alpn`: as there, and the chosen contexts must have been given the same: each of
+    the two decides some of it. Session tickets are this context's, so they outlive a certificate.
+    Raises OSError (`ssl.SSLError`) for a file that does not fit.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context, alpn)
+    if client_ca is not None:
+        _ask_clients(context, client_ca)
+
+    def on_name(
+        session: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext
+    ) -> int | None:
+        found = choose(None if name is None else name.lower())
+        if found is None:
+            return ssl.AlertDescription.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        session.context = found
+        return None
+
+    context.sni_callback = on_name
     return context
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from verdant.balancer.rules import Rule, Spin
+from verdant.balancer.rules import Spin
 from verdant.core import TimedOut, monotonic
 from verdant.http import Response
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from verdant.balancer.exchange import Exchange
     from verdant.balancer.holding import HeldHost
+    from verdant.balancer.routing import Match
+    from verdant.balancer.rules import Rule
 
 __all__ = ["hold"]
 
@@ -39,28 +41,31 @@ def hold(exchange: Exchange, action: Spin, run: Callable[[Exchange, Rule], None]
         return
     try:
         try:
-            rule = _wait_for_rule(exchange, action, group)
+            match = _wait_for_rule(exchange, action, group)
         finally:
             holding.released(host, group)
-        if rule is None:
+        if match is None:
             exchange.respond_page("timeout")
             return
-        exchange.rule = rule
         with group.release:
-            run(exchange, rule)
+            # Standing in line for a place took its time: what holds now? Once released is released,
+            # though: a place is not kept while waiting again.
+            now = exchange.house.table.resolve(host, exchange.protocol)
+            exchange.key, exchange.rule = match if isinstance(now[1].arguments, Spin) else now
+            run(exchange, exchange.rule)
     finally:
         holding.leave(host, group)
 
 
-def _wait_for_rule(exchange: Exchange, action: Spin, group: HeldHost) -> Rule | None:
+def _wait_for_rule(exchange: Exchange, action: Spin, group: HeldHost) -> Match | None:
     deadline = monotonic() + action.timeout_s
     table = exchange.house.table
     host = exchange.request.host
     while True:
         # No change can come between this look and our place in the line: nothing here parks.
-        _, rule = table.resolve(host, exchange.protocol)
-        if not isinstance(rule.arguments, Spin):
-            return rule
+        match = table.resolve(host, exchange.protocol)
+        if not isinstance(match[1].arguments, Spin):
+            return match
         left = deadline - monotonic()
         if left <= 0:
             return None

@@ -1,61 +1,133 @@
 """Reader: ask all servers, merge their answers.
 
 Place     logs/client, on green ZeroMQ.
-Promise   a line stored twice is shown once; a server that does not answer is named. Following goes
-          by position, so that it neither drops nor repeats, also when a server was away.
-Not here  what a query means (query/), how rows look (the command line).
+Promise   a line stored twice is shown once and counted once; a server that does not answer, or not
+          to the end, is named. Rows come as soon as they are known to be next.
+Not here  what a query means (query/), following (follower.py), how rows look (the command line).
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from verdant.core import Timeout, sleep, spawn
-from verdant.logs.errors import BadQuery
-from verdant.logs.protocol import Answer, Question, Row
+from verdant.core import spawn
+from verdant.logs.client.asking import ask, ask_once, convert_rows
+from verdant.logs.client.counting import count_groups
+from verdant.logs.client.follower import Follower
+from verdant.logs.client.merging import Merging
+from verdant.logs.client.pages import decode_page, encode_page
+from verdant.logs.client.rows import apply_pipes
+from verdant.logs.errors import BadQuery, ServerAway
+from verdant.logs.protocol import ANCHORS_MAX, CONTEXT_MAX, Anchor, Question, Row
+from verdant.logs.query import Plan, Sort, Table, make_plan
 from verdant.sync import Queue
-from verdant.zmq import LINGER, MAXMSGSIZE, REQ, Context
+from verdant.zmq import Context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from verdant.logs.query import Order
     from verdant.zmq.security import ClientSecurity
 
-__all__ = ["Found", "Reader"]
+__all__ = ["Found", "Reader", "Results"]
 
-ASK_S_MAX = 30.0
-# A page has a thousand rows, each of a message and of fields at their largest; a server that sends
-# more is none.
-PAGE_BYTES_MAX = 1024 * 1024 * 1024
-# How long a server may hold a follower's question back when it has nothing new.
-FOLLOW_WAIT_S = 1.0
-FOLLOW_RETRY_S = 0.5
-# Identities remembered to show a line once that two servers have: retries are seconds apart.
-FOLLOW_REMEMBERED = 100_000
-
-_log = logging.getLogger("verdant.logs")
-_encode = msgspec.json.Encoder().encode
-_decode_answer = msgspec.json.Decoder(Answer).decode
-_decode_rows = msgspec.json.Decoder(list[Row]).decode
+# A server at work says so each second.
+ASK_S_MAX = 10.0
+# Answers that wait to be merged, of one server: each is some thousand rows.
+WAITING_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
-    """Rows in order. `missing`: endpoints that gave no answer, so their lines are not here."""
+    """Rows in order, or a counting query's `table`.
+
+    `missing`: endpoints whose lines are not, or not all, here. `page`: asks for the rows behind
+    these; None when there are none.
+    """
 
     rows: list[Row]
     missing: list[str]
     truncated: bool = False
+    table: Table | None = None
+    page: str | None = None
+    # By endpoint, why.
+    reasons: dict[str, str] = field(default_factory=dict)
+
+
+class Results:
+    """Rows as they come; iterate once. What is known at the end is in `found`."""
+
+    def __init__(self, reader: Reader, question: Question, plan: Plan) -> None:
+        self.found = Found([], [])
+        self._reader = reader
+        self._question = question
+        self._plan = plan
+
+    def __iter__(self) -> Iterator[Row]:
+        plan = self._plan
+        if any(isinstance(pipe, Sort) for pipe in plan.pipes):
+            # What is first is known when all is there.
+            yield from apply_pipes(self._unique(), plan)
+            return
+        limit = plan.limit
+        last: Row | None = None
+        for count, row in enumerate(self._merged()):
+            if count == limit:
+                self.found.truncated = True
+                break
+            last = row
+            yield row
+        if last is not None and self.found.truncated:
+            self.found.page = encode_page(last, self._question.now_ns)
+
+    def _merged(self) -> Iterator[Row]:
+        servers = self._reader.servers
+        queue: Queue[tuple[str, list[Row] | None, int | None]] = Queue(WAITING_MAX * len(servers))
+        merging = Merging(servers, is_newest=self._plan.order == "newest")
+        threads = [spawn(self._drain, server, queue, name=f"ask {server}") for server in servers]
+        try:
+            while merging.open:
+                server, rows, reached_ns = queue.get()
+                if rows is None:
+                    merging.finish(server)
+                else:
+                    merging.add(server, rows, reached_ns)
+                yield from merging.take()
+        finally:
+            for thread in threads:
+                thread.cancel()
+            for thread in threads:
+                thread.join()
+        for thread in threads:
+            # A query that nobody can read.
+            thread.wait()
+
+    def _drain(self, server: str, queue: Queue[tuple[str, list[Row] | None, int | None]]) -> None:
+        try:
+            for answer, rows in self._reader.ask(server, self._question):
+                self.found.truncated = self.found.truncated or answer.truncated
+                queue.put((server, convert_rows(Row, rows), answer.reached_ns))
+        except ServerAway as exc:
+            self.found.missing.append(server)
+            self.found.reasons[server] = str(exc)
+        except BadQuery:
+            queue.put((server, None, None))
+            raise
+        queue.put((server, None, None))
+
+    def _unique(self) -> list[Row]:
+        unique: dict[tuple[str, int, int, int], Row] = {}
+        for answer, rows in self._reader.ask_all(self._question, self.found).values():
+            self.found.truncated = self.found.truncated or answer.truncated
+            for row in convert_rows(Row, rows):
+                unique.setdefault(row.identity, row)
+        return list(unique.values())
 
 
 class Reader:
-    """Asks the query endpoints `servers`.
+    """Asks the query endpoints `servers`; `timeout_s`: seconds that one may be silent.
 
     `security`: by endpoint, whose key the server must have and which one we show it; plain text to
     the others.
@@ -68,113 +140,136 @@ class Reader:
         security: Mapping[str, ClientSecurity] | None = None,
     ) -> None:
         self._security = dict(security or {})
-        self._servers = list(servers)
-        self._timeout_s = timeout_s
+        self.servers = list(servers)
+        self.timeout_s = timeout_s
         self._context = Context()
 
     def close(self) -> None:
         """Let go of the connections. Parks for a moment."""
         self._context.destroy(linger=0)
 
-    def query(
-        self, text: str = "", limit: int = 100, order: Literal["newest", "oldest"] = "newest"
-    ) -> Found:
-        """Lines that match `text`, at most `limit`, in order of time. Parks.
+    def stream(
+        self,
+        text: str = "",
+        limit: int = 100,
+        order: Literal["newest", "oldest"] = "newest",
+        page: str | None = None,
+    ) -> Results:
+        """Lines that match `text`, at most `limit`, as they are found. Iterating parks.
 
-        Raises `BadQuery` when a server cannot read the query.
+        `page`: the rows behind those of the answer that gave it. Raises `BadQuery`.
         """
-        question = Question(text=text, limit=limit, order=order, now_ns=time.time_ns())
-        asked = [spawn(self._try_ask, server, question) for server in self._servers]
-        answers = [thread.wait() for thread in asked]
-        missing = [
-            server for server, answer in zip(self._servers, answers, strict=True) if answer is None
-        ]
-        unique: dict[tuple[str, int, int, int], Row] = {}
-        truncated = False
-        for answer in answers:
-            if answer is None:
-                continue
-            head, rows = answer
-            if head.error is not None:
-                raise BadQuery(head.error, head.position or 0)
-            truncated = truncated or head.truncated
-            for row in rows:
-                unique.setdefault(row.identity, row)
-        merged = sorted(
-            unique.values(), key=lambda row: (row.t, row.identity), reverse=order == "newest"
+        question, plan = self._question(text, limit, order, page)
+        if plan.grouping is not None:
+            raise BadQuery("expected a query for lines: this one counts them", 0)
+        return Results(self, question, plan)
+
+    def query(
+        self,
+        text: str = "",
+        limit: int = 100,
+        order: Literal["newest", "oldest"] = "newest",
+        page: str | None = None,
+    ) -> Found:
+        """The same, all at once; a counting query too, whose answer is in `table`. Parks.
+
+        Raises `BadQuery` when the query cannot be read, before a server is asked.
+        """
+        question, plan = self._question(text, limit, order, page)
+        if plan.grouping is not None:
+            return count_groups(self, question, plan, Found([], []))
+        results = Results(self, question, plan)
+        rows = list(results)
+        results.found.rows = rows
+        return results.found
+
+    def _question(
+        self, text: str, limit: int, order: Order, page: str | None
+    ) -> tuple[Question, Plan]:
+        place, now_ns = (None, time.time_ns()) if page is None else decode_page(page)
+        plan = make_plan(text, now_ns, limit=limit, order=order)
+        question = Question(
+            text=text, limit=limit, order=order, stream=True, now_ns=now_ns, place=place
         )
-        return Found(merged[:limit], missing, truncated or len(merged) > limit)
+        return question, plan
 
-    def follow(self, text: str = "", last: int = 0) -> Iterator[Row]:
-        """The `last` lines that match, then each new one as it is stored, for ever. Parks."""
-        found = self.query(text, max(last, 1), "newest")
-        queue: Queue[Row] = Queue(1000)
-        seen: OrderedDict[tuple[str, int, int, int], None] = OrderedDict()
-        starts = [self._end_of(server) for server in self._servers]
-        if last:
-            for row in reversed(found.rows):
-                seen[row.identity] = None
-                yield row
-        threads = [
-            spawn(self._follow_one, server, text, start, queue, name=f"follow {server}")
-            for server, start in zip(self._servers, starts, strict=True)
-        ]
+    def around(self, rows: Sequence[Row], count: int) -> dict[Row, tuple[list[Row], list[Row]]]:
+        """For each of `rows`, up to `count` lines before and behind it of its app and host. Parks.
+
+        Of at most `ANCHORS_MAX` rows. A server that does not answer is left out.
+        """
+        rows = rows[:ANCHORS_MAX]
+        count = min(count, CONTEXT_MAX)
+        anchors = [Anchor(*row.place, row.app, row.host) for row in rows]
+        question = Question(kind="around", limit=count, anchors=anchors, stream=True)
+        near: dict[tuple[str, int, int, int], Row] = {}
+        for _, found in self.ask_all(question, Found([], [])).values():
+            near.update({row.identity: row for row in convert_rows(Row, found)})
+        ordered = sorted(near.values(), key=lambda row: row.place)
+        context = {}
+        for row in rows:
+            same = [each for each in ordered if (each.app, each.host) == (row.app, row.host)]
+            before = [each for each in same if each.place < row.place]
+            behind = [each for each in same if each.place > row.place]
+            context[row] = (before[max(0, len(before) - count) :], behind[:count])
+        return context
+
+    def sql(self, text: str, limit: int = 1000) -> tuple[dict[str, Table], Found]:
+        """What the SELECT `text` finds on each server, by endpoint. Parks. Raises `BadQuery`.
+
+        Servers are not merged: only who wrote the statement knows how.
+        """
+        found = Found([], [])
+        answers = self.ask_all(Question(kind="sql", text=text, limit=limit, stream=True), found)
+        found.truncated = any(answer.truncated for answer, _ in answers.values())
+        return {
+            server: Table(tuple(answer.columns or ()), [tuple(row) for row in rows])
+            for server, (answer, rows) in answers.items()
+        }, found
+
+    def follow(
+        self, text: str = "", last: int = 0, token: str | None = None, behind_max: int = 0
+    ) -> Follower:
+        """The `last` lines that match, then each new one as it is stored, for ever. Parks.
+
+        `token`: go on where another follower stood. `behind_max`: lines that this program may be
+        behind a server before it is moved on, with a `Gap`; 0 is never. Raises `BadQuery`.
+        """
+        plan = make_plan(text, time.time_ns())
+        if plan.pipes or plan.grouping is not None:
+            raise BadQuery(
+                "expected no | : lines that come one by one are not counted", text.find("|")
+            )
+        return Follower(self, text, last, token, behind_max)
+
+    def ask(self, server: str, question: Question) -> Iterator[tuple[Any, list[Any]]]:
+        """Answers of one server. Parks. Raises `BadQuery` and `ServerAway`."""
+        return ask(self._context, server, question, self.timeout_s, self._security.get(server))
+
+    def ask_once(self, server: str, question: Question) -> tuple[Any, list[Any]]:
+        """The last answer of one server, and all rows. Parks. As `ask`."""
+        return ask_once(self._context, server, question, self.timeout_s, self._security.get(server))
+
+    def ask_all(
+        self, questions: Question | Mapping[str, Question], found: Found
+    ) -> dict[str, tuple[Any, list[Any]]]:
+        """One answer of each server, by endpoint; who gave none is noted in `found`. Parks."""
+        if isinstance(questions, Question):
+            questions = dict.fromkeys(self.servers, questions)
+        threads = {
+            server: spawn(self.ask_once, server, question) for server, question in questions.items()
+        }
+        answers = {}
         try:
-            while True:
-                row = queue.get()
-                if row.identity in seen:
-                    continue
-                seen[row.identity] = None
-                if len(seen) > FOLLOW_REMEMBERED:
-                    seen.popitem(last=False)
-                yield row
+            for server, thread in threads.items():
+                try:
+                    answers[server] = thread.wait()
+                except ServerAway as exc:
+                    found.missing.append(server)
+                    found.reasons[server] = str(exc)
         finally:
-            for thread in threads:
+            # Of those that nobody waits for any more, each calls its search off.
+            for thread in threads.values():
                 thread.cancel()
-
-    def _end_of(self, server: str) -> int | None:
-        answer = self._try_ask(server, Question(after=-1))
-        return None if answer is None else answer[0].end
-
-    def _follow_one(self, server: str, text: str, start: int | None, queue: Queue[Row]) -> None:
-        position = start
-        while True:
-            if position is None:
-                # It was away when following began: from where it stands when it is back.
-                position = self._end_of(server)
-            else:
-                question = Question(
-                    text=text, after=position, wait_s=FOLLOW_WAIT_S, limit=1000,
-                    now_ns=time.time_ns(),
-                )  # fmt: skip
-                answer = self._try_ask(server, question)
-                if answer is not None:
-                    head, rows = answer
-                    for row in rows:
-                        queue.put(row)
-                    position = head.end
-                    continue
-            sleep(FOLLOW_RETRY_S)
-
-    def _try_ask(self, server: str, question: Question) -> tuple[Answer, list[Row]] | None:
-        socket = self._context.socket(REQ)
-        socket.setsockopt(LINGER, 0)
-        socket.setsockopt(MAXMSGSIZE, PAGE_BYTES_MAX)
-        try:
-            if server in self._security:
-                self._security[server].apply(socket)
-            with Timeout(self._timeout_s):
-                socket.connect(server)
-                socket.send(_encode(question))
-                frames = socket.recv_multipart()
-            rows: list[Row] = []
-            for page in frames[1:]:
-                rows.extend(_decode_rows(page))
-            return _decode_answer(frames[0]), rows
-        except Timeout:
-            return None
-        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-            _log.warning("%s sent something odd for an answer: %s", server, exc)
-            return None
-        finally:
-            socket.close()
+                thread.join()
+        return answers

@@ -1,27 +1,28 @@
-"""Answerer: questions to rows.
+"""Answerer: questions to answers.
 
 Place     logs/server, on green ZeroMQ and the store. REQ clients are served as well as DEALERs.
-Promise   every question gets one answer: rows, or the sentence that says what is wrong with it.
-          At most `ANSWERING_MAX` questions work at once; the others wait their turn.
-Not here  what a query means (query/), the search (store/scanner.py).
+Promise   every question gets an answer: rows, or the sentence that says what is wrong with it. At
+          most `ANSWERING_MAX` searches work at once, each for `SEARCH_S_MAX`; others wait their
+          turn. Followers that wait for lines are not among them.
+Not here  what is done for each kind of question (answers.py), what a query means (query/).
 """
 
 from __future__ import annotations
 
 import logging
-import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from verdant.core import GreenPool, GreenThread, monotonic, run_in_worker, spawn
-from verdant.logs.errors import BadQuery
-from verdant.logs.protocol import ROWS_MAX, Answer, Question
-from verdant.logs.query import compile_condition, parse_query, parse_time
-from verdant.logs.store import Scan, follow, scan
+from verdant.core import GreenPool, GreenThread, Timeout, run_in_worker, sleep, spawn
+from verdant.logs.errors import BadQuery, QueryStopped
+from verdant.logs.protocol import Answer, Question
+from verdant.logs.server.answers import Answers, encode
+from verdant.logs.server.following import follow
+from verdant.sync import Semaphore
 from verdant.zmq import ZMQError
 from verdant.zmq.security import (
-    REQUEST_BYTES_MAX,
     BadFrames,
     Complaints,
     FrameLimits,
@@ -29,25 +30,29 @@ from verdant.zmq.security import (
 )
 
 if TYPE_CHECKING:
-    from verdant.logs.store import Store
+    from verdant.logs.store import Search, Store
     from verdant.sync import Event
     from verdant.zmq import Socket
 
 __all__ = ["QUESTION_BYTES_MAX", "Answerer"]
 
-# Each may hold the engine's memory bound.
-ANSWERING_MAX = 32
-# Rows of one page: what is encoded and parsed without a pause.
-PAGE_ROWS = 1000
-# A question is a line that somebody typed, and a few numbers.
-QUESTION_BYTES_MAX = REQUEST_BYTES_MAX
+# Each may hold the engine's memory bound, and a native thread of the process's sixteen, which the
+# disk needs too.
+ANSWERING_MAX = 8
+# Questions taken in, followers among them; the next ones wait in ZeroMQ's queue.
+QUESTIONS_MAX = 1000
+# A search over everything that a server can hold takes less; what takes more would be asked anew
+# by an impatient reader, on top of the one that still runs.
+SEARCH_S_MAX = 60.0
+# Silence that a reader need not take for absence.
+BEAT_S = 1.0
+# A question is a line that somebody typed; a counting one has batches to leave out, and one for
+# context a hundred lines' names.
+QUESTION_BYTES_MAX = 4 * 1024 * 1024
 # [sender, b"", question]: the empty frame is REQ's delimiter; a sender's name has up to 255 bytes.
 _LIMITS = FrameLimits(3, 3, QUESTION_BYTES_MAX + 255)
-# However long a follower asks to be held.
-WAIT_S_MAX = 10.0
 
 _decode = msgspec.json.Decoder(Question).decode
-_encode = msgspec.json.Encoder().encode
 _log = logging.getLogger("verdant.logs")
 
 
@@ -55,12 +60,16 @@ class Answerer:
     """Answers on `socket` (a ROUTER) from `store`. `stored` is set when lines were stored."""
 
     def __init__(self, store: Store, socket: Socket, name: str, stored: Event) -> None:
-        self._store = store
         self._socket = socket
         self._name = name
         self._stored = stored
+        self._store = store
+        self._answers = Answers(store, name)
         self._complaints = Complaints(f"log server {name!r} was asked what is no question")
-        self._pool = GreenPool(ANSWERING_MAX)
+        self._pool = GreenPool(QUESTIONS_MAX)
+        self._turns = Semaphore(ANSWERING_MAX)
+        # By sender, the searches that work for it.
+        self._searches: dict[bytes, set[Search]] = defaultdict(set)
         self._thread: GreenThread[None] | None = None
 
     @property
@@ -77,6 +86,8 @@ class Answerer:
         if self._thread is not None:
             self._thread.cancel()
             self._thread.join()
+        for sender in list(self._searches):
+            self._cancel(sender)
         self._pool.cancel()
         self._pool.waitall()
 
@@ -92,59 +103,77 @@ class Answerer:
             if delimiter:
                 self._complaints.note("the delimiter before a question is empty")
                 continue
-            self._pool.spawn(self._answer, sender, text)
+            try:
+                question = _decode(text)
+            except (msgspec.DecodeError, ValueError, RecursionError) as exc:
+                self._complaints.note(str(exc))
+                self._send(sender, self._error(f"not a question ({exc})"))
+                continue
+            if question.kind == "cancel":
+                self._cancel(sender)
+            else:
+                self._pool.spawn(self._answer, sender, question)
 
-    def _answer(self, sender: bytes, text: bytes) -> None:
+    def _cancel(self, sender: bytes) -> None:
+        # Whoever runs them closes them; this makes their next step raise.
+        for search in self._searches.pop(sender, ()):
+            search.close()
+
+    def _answer(self, sender: bytes, question: Question) -> None:
         try:
-            frames = self._find(_decode(text))
+            if question.kind == "follow" or question.after is not None:
+                self._send(sender, follow(self._store, self._name, question, self._stored))
+                return
+            # Who asks hears that we are at it, long before there is a row.
+            beat = spawn(self._beat, sender, name="beat") if question.stream else None
+            try:
+                with self._turns:
+                    self._search(sender, question)
+            finally:
+                if beat is not None:
+                    beat.cancel()
+                    beat.join()
         except BadQuery as exc:
-            error = Answer(server=self._name, error=str(exc), position=exc.position)
-            frames = [_encode(error)]
-        except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-            self._complaints.note(str(exc))
-            frames = [_encode(Answer(server=self._name, error=f"not a question ({exc})"))]
+            self._send(sender, self._error(str(exc), exc.position))
+        except QueryStopped as exc:
+            self._send(sender, self._error(str(exc)))
         except Exception as exc:  # noqa: BLE001 - the asker gets a sentence, the log the traceback
             _log.exception("a query failed")
-            frames = [_encode(Answer(server=self._name, error=f"the query failed ({exc})"))]
+            self._send(sender, self._error(f"the query failed ({exc})"))
+
+    def _search(self, sender: bytes, question: Question) -> None:
+        search = self._answers.search()
+        self._searches[sender].add(search)
+        expired = Timeout(SEARCH_S_MAX)
+        try:
+            with expired:
+                steps = self._answers.steps(search, question)
+                while (frames := run_in_worker(next, steps, None)) is not None:
+                    self._send(sender, frames)
+        except Timeout as exc:
+            if exc is not expired:
+                raise
+            raise QueryStopped(
+                f"the search took more than {SEARCH_S_MAX:g} s: ask for a shorter time"
+            ) from exc
+        finally:
+            search.close()
+            working = self._searches.get(sender)
+            if working is not None:
+                working.discard(search)
+                if not working:
+                    self._searches.pop(sender, None)
+
+    def _beat(self, sender: bytes) -> None:
+        while True:
+            sleep(BEAT_S)
+            self._send(sender, [encode(Answer(server=self._name, more=True))])
+
+    def _error(self, sentence: str, position: int | None = None) -> list[bytes]:
+        return [encode(Answer(server=self._name, error=sentence, position=position))]
+
+    def _send(self, sender: bytes, frames: list[bytes]) -> None:
         try:
             self._socket.send_multipart([sender, b"", *frames])
         except ZMQError as exc:
             _log.debug("cannot answer: %s", exc)
-
-    def _find(self, question: Question) -> list[bytes]:
-        now_ns = question.now_ns or time.time_ns()
-        query = parse_query(question.text)
-        condition, parameters = compile_condition(query)
-        limit = max(1, min(query.limit or question.limit, ROWS_MAX))
-        wanted = Scan(
-            condition,
-            tuple(parameters),
-            None if query.since is None else parse_time(query.since, now_ns),
-            None if query.until is None else parse_time(query.until, now_ns),
-            limit,
-            question.order,
-        )
-        if question.after is None:
-            rows = run_in_worker(scan, self._store, wanted)
-            answer = Answer(server=self._name, rows=len(rows), truncated=len(rows) >= limit)
-        else:
-            rows, end = self._follow(question, wanted)
-            answer = Answer(server=self._name, rows=len(rows), end=end)
-        pages = [rows[start : start + PAGE_ROWS] for start in range(0, len(rows), PAGE_ROWS)]
-        return [_encode(answer), *map(_encode, pages)]
-
-    def _follow(self, question: Question, wanted: Scan) -> tuple[list[tuple[object, ...]], int]:
-        after = question.after
-        if after is None or after < 0:
-            # Only asked where following would begin.
-            return [], self._store.snapshot().end
-        deadline = monotonic() + min(question.wait_s, WAIT_S_MAX)
-        while True:
-            # Lowered before looking: what is stored while we look raises it again.
-            self._stored.clear()
-            rows, end = run_in_worker(follow, self._store, after, wanted)
-            left = deadline - monotonic()
-            if rows or left <= 0:
-                return rows, end
-            after = end
-            self._stored.wait(left)

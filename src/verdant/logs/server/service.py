@@ -11,12 +11,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from verdant.core import GreenThread, run_in_worker, sleep, spawn
+from verdant.core import GreenThread, monotonic, run_in_worker, sleep, spawn
 from verdant.errors import VerdantError
-from verdant.logs.errors import LogsError
+from verdant.logs.inputs import Inputs
 from verdant.logs.server.answerer import QUESTION_BYTES_MAX, Answerer
 from verdant.logs.server.collector import Collector
-from verdant.logs.store import Store
+from verdant.logs.store import Store, keep_house
 from verdant.sync import Event
 from verdant.zmq import LAST_ENDPOINT, LINGER, MAXMSGSIZE, PULL, ROUTER, Context, ZMQError
 from verdant.zmq.security import Gate, ServerSecurity, read_keys
@@ -32,6 +32,8 @@ __all__ = ["EndpointUnusable", "LogService", "Refused"]
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 # How often the store is asked whether it wants sealing, or has outgrown its disk.
 HOUSEKEEPING_S = 1.0
+# What has not been said for so long is said again.
+REPEATED_S = 60.0
 
 _log = logging.getLogger("verdant.logs")
 
@@ -58,12 +60,15 @@ def _security(config: LogServerConfig) -> ServerSecurity | None:
 
 
 class LogService:
-    """A log server in this process. Raises `StoreUnwritable`, `StoreInUse`, `EndpointUnusable`,
-    `BadKeyFile`."""
+    """A log server in this process.
+
+    Raises `StoreUnwritable`, `StoreInUse`, `EndpointUnusable`, `BadKeyFile`, `InputUnusable`,
+    `AddressUnusable`.
+    """
 
     def __init__(self, config: LogServerConfig) -> None:
         self.config = config
-        self._store = Store(config.data_dir)
+        self._store = Store(config.data_dir, config.headroom_bytes)
         self._context = Context()
         self._gates: list[Gate] = []
         try:
@@ -81,6 +86,13 @@ class LogService:
         stored = Event()
         self._collector = Collector(self._store, collect, pull, config.name, stored)
         self._answerer = Answerer(self._store, query, config.name, stored)
+        try:
+            self.inputs = Inputs(config, self._collector.commit)
+        except BaseException:
+            # As when a port of our own cannot be opened.
+            self._context.destroy(linger=0)
+            self._store.close()
+            raise
         self._housekeeper: GreenThread[None] | None = None
 
     def _bind(
@@ -118,6 +130,7 @@ class LogService:
         """Begin to serve. Does not park."""
         self._collector.start()
         self._answerer.start()
+        self.inputs.start()
         self._housekeeper = spawn(self._keep_house, name="log housekeeping")
 
     def stop(self) -> None:
@@ -125,20 +138,24 @@ class LogService:
         if self._housekeeper is not None:
             self._housekeeper.cancel()
             self._housekeeper.join()
+        # First: what an input has taken and must still answer for needs the collector.
+        self.inputs.stop()
         self._collector.stop()
         self._answerer.stop()
         self._context.destroy(linger=0)
         run_in_worker(self._store.close)
 
     def _keep_house(self) -> None:
+        said: dict[str, float] = {}
         while True:
             sleep(HOUSEKEEPING_S)
             try:
-                if self._store.wants_sealing():
-                    run_in_worker(self._store.seal)
-                dropped = run_in_worker(self._store.drop_oldest, self.config.store_bytes_max)
-            except LogsError as exc:
-                _log.error("%s", exc)
-                continue
-            if dropped:
-                _log.warning("the store is over its size: the %d oldest segments went", dropped)
+                sentences = run_in_worker(keep_house, self._store, self.config)
+            except Exception as exc:  # noqa: BLE001 - lines are safe in the log; it is tried again
+                sentences = [f"the store could not be looked after ({exc!r}): it is tried again"]
+            for sentence in sentences:
+                # Told once while it lasts, not each second.
+                if sentence not in said:
+                    _log.warning("%s", sentence)
+                said[sentence] = monotonic() + REPEATED_S
+            said = {sentence: until for sentence, until in said.items() if until > monotonic()}

@@ -1,121 +1,145 @@
-"""Segment: lines as columns, in memory as Arrow tables, sealed as Parquet files.
+"""Segment: sealed lines, a Parquet file that is never changed again.
 
 Place     logs/store. Blocking.
-Promise   a segment's file appears whole or not at all, and is never changed again. Columns are
-          made by parsers in C alone: building them from Python objects would stall the server.
+Promise   a segment's file appears whole or not at all. Whatever is known of it can be had from the
+          file alone (`describe`), so that the catalogue is a copy.
+Not here  lines in memory (columns.py), the file beside it (grams.py).
 
-    segment-FIRST-LAST.parquet   positions of its first and last line; sorted by app, then time
+    segment-FIRST-LAST-GENERATION.parquet   positions of its first and last line, how often lines
+                                            were taken out; sorted by app, then time
+
+A segment whose positions lie within another's, or which has the same and a lower generation, was
+replaced by it: a crash came between the rename and the unlink.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.json
 import pyarrow.parquet
 
-from verdant.logs.codec import decompress
-from verdant.logs.errors import BadBatch
+from verdant.logs.query import may_match
+from verdant.logs.ranges import BatchRange, KnownBatches
+from verdant.logs.store.grams import build_grams, may_contain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from verdant.logs.store.wal import WalEntry
+    from verdant.logs.query import Plan
 
-__all__ = ["COLUMNS", "Segment", "find_segments", "sync_directory", "table_of", "write_segment"]
+__all__ = [
+    "AppShare",
+    "Segment",
+    "describe",
+    "describe_table",
+    "find_paths",
+    "grams_path",
+    "replace_file",
+    "sync_directory",
+    "write_segment",
+]
 
-_LINE = pa.schema(
-    [
-        ("t", pa.int64()),
-        ("app", pa.string()),
-        ("host", pa.string()),
-        ("level", pa.string()),
-        ("msg", pa.string()),
-        ("fields", pa.string()),
-    ]
-)
+# Of a row group, which the engine reads or skips whole: small enough that an hour of a busy app is
+# a part of its lines, large enough to be packed as well as all of them.
+ROW_GROUP_LINES = 32_768
 
-COLUMNS = (
-    "t",
-    "received",
-    "app",
-    "host",
-    "level",
-    "msg",
-    "fields",
-    "client",
-    "epoch",
-    "seq",
-    "idx",
-    "pos",
-)
-
-_name = re.compile(r"segment-([0-9]{20})-([0-9]{20})\.parquet").fullmatch
+_name = re.compile(r"segment-([0-9]{20})-([0-9]{20})(?:-([0-9]{6}))?\.parquet").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
+class AppShare:
+    """What one app has in a segment: lines, and their least and greatest time."""
+
+    lines: int
+    t_min: int
+    t_max: int
+
+
+# Compared and kept in sets as the thing that it is: a file.
+@dataclass(frozen=True, slots=True, eq=False)
 class Segment:
-    """A sealed file: positions `first` to `last`, times `t_min` to `t_max`."""
+    """A sealed file: positions `first` to `last`, some of which may have been taken out since."""
 
     path: Path
     first: int
     last: int
+    generation: int
+    lines: int
+    bytes: int
     t_min: int
     t_max: int
-    bytes: int
+    received_max: int
+    shares: dict[str, AppShare]
+    batches: tuple[BatchRange, ...]
+
+    @property
+    def apps(self) -> dict[str, AppShare]:
+        """By app, what it has here."""
+        return self.shares
+
+    def may_contain(self, text: str) -> bool:
+        """False when no message here has `text` in it. Reads a few pages of a file."""
+        return may_contain(grams_path(self.path), text)
+
+    def may_have(self, plan: Plan) -> bool:
+        """False when no line here meets `plan`."""
+        if plan.since_ns is not None and self.t_max < plan.since_ns:
+            return False
+        if plan.until_ns is not None and self.t_min >= plan.until_ns:
+            return False
+        return may_match(plan.where, self)
 
 
-def table_of(entry: WalEntry) -> pa.Table:
-    """The columns of a batch. Raises `BadBatch` when its lines are not what it says. Blocks."""
-    batch = entry.batch
-    lines = decompress(batch.body)
-    try:
-        table = pyarrow.json.read_json(
-            io.BytesIO(lines),
-            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-            parse_options=pyarrow.json.ParseOptions(
-                explicit_schema=_LINE, unexpected_field_behavior="error"
-            ),
-        )
-    except pa.ArrowInvalid as exc:
-        raise BadBatch(f"the batch's lines cannot be read ({exc})") from exc
-    count = table.num_rows
-    if count != batch.lines or any(column.null_count for column in table.columns):
-        raise BadBatch(f"the batch has not the {batch.lines} whole lines that it announces")
-    constant = {
-        "received": pa.scalar(entry.received_ns, pa.int64()),
-        "client": pa.scalar(batch.id.client, pa.string()),
-        "epoch": pa.scalar(batch.id.epoch, pa.int64()),
-        "seq": pa.scalar(batch.id.seq, pa.int64()),
-    }
-    for name, value in constant.items():
-        table = table.append_column(name, pa.repeat(value, count))
-    table = table.append_column("idx", pa.array(range(count), pa.int64()))
-    position = entry.position
-    table = table.append_column("pos", pa.array(range(position, position + count), pa.int64()))
-    return table.select(COLUMNS)
+def grams_path(path: Path) -> Path:
+    """The file beside the segment at `path`."""
+    return path.with_suffix(".grams")
 
 
-def write_segment(directory: Path, table: pa.Table) -> Segment:
-    """Seal `table` as a file in `directory`. Blocks. Raises OSError."""
+def write_segment(directory: Path, table: pa.Table, span: tuple[int, int, int]) -> Segment:
+    """Seal `table` as a file in `directory`. `span`: first, last, generation. Raises OSError."""
     ordered = table.sort_by([("app", "ascending"), ("t", "ascending"), ("pos", "ascending")])
-    positions = pa.compute.min_max(table["pos"]).as_py()
-    path = directory / f"segment-{positions['min']:020d}-{positions['max']:020d}.parquet"
+    first, last, generation = span
+    path = directory / f"segment-{first:020d}-{last:020d}-{generation:06d}.parquet"
+    # Its grams first: a segment that is there has them, unless the disk lost them.
+    replace_file(grams_path(path), build_grams(ordered["msg"]))
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        pyarrow.parquet.write_table(
-            ordered, file, compression="zstd", use_dictionary=["app", "host", "level", "client"]
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    try:
+        with temporary.open("wb") as file:
+            pyarrow.parquet.write_table(
+                ordered,
+                file,
+                compression="zstd",
+                use_dictionary=["app", "host", "level", "client"],
+                row_group_size=ROW_GROUP_LINES,
+                write_page_checksum=True,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        grams_path(path).unlink(missing_ok=True)
+        raise
     sync_directory(directory)
-    return _describe(path, positions["min"], positions["max"])
+    return describe_table(path, ordered, span)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, all of it or none. Blocks. Raises OSError."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def sync_directory(directory: Path) -> None:
@@ -127,20 +151,52 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
-def find_segments(directory: Path) -> list[Segment]:
-    """The sealed segments in `directory`, oldest first. Reads footers only. Blocks."""
-    found = []
-    for path in sorted(directory.iterdir()):
+def find_paths(directory: Path) -> tuple[dict[Path, tuple[int, int, int]], list[Path]]:
+    """Segments in `directory` with their spans, oldest first; and those that were replaced."""
+    spans: dict[Path, tuple[int, int, int]] = {}
+    for path in directory.iterdir():
         match = _name(path.name)
         if match is not None:
-            found.append(_describe(path, int(match[1]), int(match[2])))
-    return found
+            spans[path] = (int(match[1]), int(match[2]), int(match[3] or 0))
+    # The widest first, and of equals the latest: whatever lies within one before it was replaced.
+    ordered = sorted(spans.items(), key=lambda item: (item[1][0], -item[1][1], -item[1][2]))
+    kept: dict[Path, tuple[int, int, int]] = {}
+    replaced: list[Path] = []
+    reached = -1
+    for path, span in ordered:
+        if span[1] <= reached:
+            replaced.append(path)
+        else:
+            kept[path] = span
+            reached = span[1]
+    return kept, replaced
 
 
-def _describe(path: Path, first: int, last: int) -> Segment:
-    metadata = pyarrow.parquet.read_metadata(path)
-    times: list[int] = []
-    for group in range(metadata.num_row_groups):
-        statistics = metadata.row_group(group).column(COLUMNS.index("t")).statistics
-        times += [statistics.min, statistics.max]
-    return Segment(path, first, last, min(times), max(times), path.stat().st_size)
+def describe(path: Path, span: tuple[int, int, int]) -> Segment:
+    """What the file at `path` has. Reads a few columns. Raises OSError, pyarrow.ArrowException."""
+    names = ["t", "received", "app", "client", "epoch", "seq"]
+    return describe_table(path, pyarrow.parquet.read_table(path, columns=names), span)
+
+
+def describe_table(path: Path, table: pa.Table, span: tuple[int, int, int]) -> Segment:
+    """What `table`, sealed at `path`, has."""
+    shares = {
+        row["app"]: AppShare(row["t_count"], row["t_min"], row["t_max"])
+        for row in table.group_by("app")
+        .aggregate([("t", "count"), ("t", "min"), ("t", "max")])
+        .to_pylist()
+    }
+    known = KnownBatches()
+    for row in table.group_by(["client", "epoch", "seq"]).aggregate([]).to_pylist():
+        known.add(row["client"], row["epoch"], row["seq"])
+    return Segment(
+        path,
+        *span,
+        table.num_rows,
+        path.stat().st_size,
+        min((share.t_min for share in shares.values()), default=0),
+        max((share.t_max for share in shares.values()), default=0),
+        pa.compute.max(table["received"]).as_py() or 0,
+        shares,
+        tuple(known.ranges()),
+    )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["WAL_BYTES_MAX", "WalEntry", "WriteAheadLog", "read_wal"]
+__all__ = ["WAL_BYTES_MAX", "WalEntry", "WriteAheadLog", "find_damage", "read_wal"]
 
 MARK = b"VWL1"
 _FRAME = struct.Struct("<4sII")
@@ -73,7 +73,26 @@ def _encode(entry: WalEntry) -> bytes:
 
 def read_wal(path: Path) -> Iterator[WalEntry]:
     """Every sound record of a log, in order. Blocks."""
+    return (entry for entry, _, _ in _records(path.read_bytes()))
+
+
+def find_damage(path: Path) -> tuple[int, list[tuple[int, int]], int]:
+    """Lines of a log's sound records, where it is damaged (from, to), and the bytes of a torn end.
+
+    A torn end is what was being written when a process ended; it was never acknowledged. Blocks.
+    """
     data = path.read_bytes()
+    lines = reached = 0
+    holes: list[tuple[int, int]] = []
+    for entry, start, end in _records(data):
+        lines += entry.batch.lines
+        if start > reached:
+            holes.append((reached, start))
+        reached = end
+    return lines, holes, len(data) - reached
+
+
+def _records(data: bytes) -> Iterator[tuple[WalEntry, int, int]]:
     start = data.find(MARK)
     while start >= 0:
         entry, end = _decode(data, start)
@@ -81,7 +100,7 @@ def read_wal(path: Path) -> Iterator[WalEntry]:
             # Damaged or torn: the next mark that has a matching checksum is where it goes on.
             start = data.find(MARK, start + 1)
             continue
-        yield entry
+        yield entry, start, end
         start = data.find(MARK, end)
 
 

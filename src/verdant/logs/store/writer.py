@@ -2,87 +2,76 @@
 
 Place     logs/store. Plain blocking code: the server calls it in native worker threads.
 Promise   a batch reported "stored" is on disk; "duplicate" means that it was already. A line is in
-          the tail or in one segment, never in both or neither, also while a segment is sealed.
-Not here  looking for lines (scanner.py).
+          the tail or in one segment, never in both or neither, also while segments are sealed,
+          merged or thinned out. A full disk refuses batches and nothing else.
+Not here  looking for lines (scanner.py), what is kept for how long (retention.py, upkeep.py).
 
-    append ─▶ wal-N.log + tail (Arrow) ── seal ─▶ segment-N-M.parquet ─▶ wal-N.log is unlinked
+    append ─▶ wal-N.log + tail (Arrow) ── seal ─▶ segment-N-M-0.parquet ─▶ wal-N.log is unlinked
 
 On start every log without its segment is replayed, one with it is redundant.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet
 
 from verdant.logs.errors import BadBatch, StoreInUse, StoreUnwritable
-from verdant.logs.store.segment import (
-    Segment,
-    find_segments,
-    sync_directory,
-    table_of,
-    write_segment,
-)
-from verdant.logs.store.wal import WAL_BYTES_MAX, WalEntry, WriteAheadLog, read_wal
+from verdant.logs.store.catalogue import Catalogue
+from verdant.logs.store.columns import table_of
+from verdant.logs.store.engine import Engines
+from verdant.logs.store.headroom import Headroom
+from verdant.logs.store.leases import Leases
+from verdant.logs.store.loading import Loaded, load_directory, read_identity
+from verdant.logs.store.segment import Segment, grams_path, write_segment
+from verdant.logs.store.snapshot import Snapshot
+from verdant.logs.store.tail import Tail, open_tail
+from verdant.logs.store.wal import WAL_BYTES_MAX, WalEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from verdant.logs.codec import Batch, BatchId, Status
 
-__all__ = ["Snapshot", "Store"]
+__all__ = ["TAIL_LINES_MAX", "Store"]
 
 # The tail is sealed at this many lines: queries over it stay in the milliseconds.
 TAIL_LINES_MAX = 500_000
-# Identities remembered of one client's life. Retries come within minutes; more batches than this
-# in between would be gigabytes.
-SEQUENCES_REMEMBERED = 100_000
-# Segments whose identities are read again on start, newest first, for the same reason.
-SEGMENTS_REMEMBERED = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What the store held at one moment; `end` is the position behind its last line."""
-
-    segments: tuple[Segment, ...]
-    tables: tuple[pa.Table, ...]
-    end: int
-
-
-@dataclass(slots=True)
-class _Tail:
-    """A write-ahead log and its lines in memory."""
-
-    wal: WriteAheadLog
-    tables: list[pa.Table] = field(default_factory=list)
-    lines: int = 0
+# And at this age, so that lines of a quiet server grow old by themselves too.
+TAIL_AGE_S_MAX = 3600.0
+# Tails that could not be sealed: beyond it batches are refused, or memory would be the next to go.
+TAILS_WAITING_MAX = 3
 
 
 class Store:
     """The lines in `directory`. Safe to call from several native threads.
 
-    Raises `StoreInUse` and `StoreUnwritable`.
+    `headroom_bytes` are kept aside for sealing on a full disk. `progress` hears of each segment
+    that a start has to read. Raises `StoreInUse` and `StoreUnwritable`.
     """
 
-    def __init__(self, directory: str | Path) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        headroom_bytes: int = 0,
+        progress: Callable[[int, int], object] = lambda done, total: None,
+    ) -> None:
         self.directory = Path(directory)
-        self._lock = threading.Lock()
+        self.headroom = Headroom(self.directory, headroom_bytes)
+        # Held in this order: one thread seals, one writes the log, and the last is never held
+        # while a disk works, so that a search need not wait for one.
         self._sealing = threading.Lock()
-        # Guarded by _lock: everything below.
-        self._segments: list[Segment] = []
-        self._sealed_tails: list[_Tail] = []
-        self._seen: dict[tuple[str, int], dict[int, None]] = {}
-        self._end = 0
+        self._appending = threading.Lock()
+        self._lock = threading.Lock()
+        self.catalogue = Catalogue(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock_fd = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
@@ -96,11 +85,30 @@ class Store:
                 f"another log server uses {self.directory}: stop it, or set another data_dir"
             ) from exc
         try:
-            self._load()
-            self._tail = self._new_tail()
+            self.identity = read_identity(self.directory)
+            loaded = load_directory(self.directory, self.catalogue, progress)
         except OSError as exc:
             os.close(self._lock_fd)
             raise self._unwritable(exc) from exc
+        self._take(loaded)
+        self.engines = Engines()
+        self.headroom.reserve()
+
+    def _take(self, loaded: Loaded) -> None:
+        # Changed under _lock, and _tail, _known and _end under _appending too. Segments are in the
+        # order of their positions.
+        self._segments: list[Segment] = loaded.segments
+        self._waiting_tails: list[Tail] = loaded.tails
+        self._known = loaded.known
+        self._end = loaded.end
+        self._leases = Leases()
+        self._tail: Tail | None = None
+        with contextlib.suppress(OSError):
+            # On a full disk this may fail; the first batch that is taken tries again.
+            self._tail = open_tail(self.directory, self._end)
+            for path in loaded.empty:
+                if path != self._tail.path:
+                    path.unlink(missing_ok=True)
 
     def _unwritable(self, exc: OSError) -> StoreUnwritable:
         return StoreUnwritable(
@@ -108,53 +116,18 @@ class Store:
             "user and free some space, or set another data_dir"
         )
 
-    def _load(self) -> None:
-        for leftover in self.directory.glob("segment-*.tmp"):
-            leftover.unlink()
-        self._segments = find_segments(self.directory)
-        for segment in self._segments:
-            self._end = max(self._end, segment.last + 1)
-        for segment in self._segments[-SEGMENTS_REMEMBERED:]:
-            columns = pyarrow.parquet.read_table(segment.path, columns=["client", "epoch", "seq"])
-            for row in columns.group_by(["client", "epoch", "seq"]).aggregate([]).to_pylist():
-                self._remember(row["client"], row["epoch"], row["seq"])
-        firsts = {segment.first for segment in self._segments}
-        for path in sorted(self.directory.glob("wal-*.log")):
-            if int(path.stem.removeprefix("wal-")) in firsts:
-                path.unlink()
-                continue
-            self._replay(path)
-
-    def _replay(self, path: Path) -> None:
-        tail = _Tail(WriteAheadLog(path))
-        for entry in read_wal(path):
-            table = table_of(entry)
-            tail.tables.append(table)
-            tail.lines += table.num_rows
-            self._end = max(self._end, entry.position + table.num_rows)
-            self._remember(entry.batch.id.client, entry.batch.id.epoch, entry.batch.id.seq)
-        tail.wal.close()
-        if tail.tables:
-            self._sealed_tails.append(tail)
-        else:
-            path.unlink()
-
-    def _new_tail(self) -> _Tail:
-        tail = _Tail(WriteAheadLog(self.directory / f"wal-{self._end:020d}.log"))
-        sync_directory(self.directory)
-        return tail
-
     def append(self, batches: Sequence[Batch]) -> list[tuple[Status, str]]:
         """Store what is new of `batches` in one group commit; a status and a detail for each."""
         results: list[tuple[Status, str]] = []
         entries: list[WalEntry] = []
         tables: list[pa.Table] = []
         now_ns = time.time_ns()
-        with self._lock:
+        with self._appending:
             position = self._end
             fresh: set[BatchId] = set()
             for batch in batches:
-                if self._is_known(batch.id) or batch.id in fresh:
+                identity = (batch.id.client, batch.id.epoch, batch.id.seq)
+                if identity in self._known or batch.id in fresh:
                     results.append(("duplicate", ""))
                     continue
                 entry = WalEntry(batch, position, now_ns)
@@ -168,45 +141,47 @@ class Store:
                 tables.append(table)
                 position += batch.lines
                 results.append(("stored", ""))
-            if entries:
-                try:
-                    self._tail.wal.append(entries)
-                except OSError as exc:
-                    reason = self._commit_failed(exc)
-                    return [
-                        ("busy", reason) if status == "stored" else (status, detail)
-                        for status, detail in results
-                    ]
-                for entry in entries:
-                    batch_id = entry.batch.id
-                    self._remember(batch_id.client, batch_id.epoch, batch_id.seq)
-                self._tail.tables.extend(tables)
-                self._tail.lines += position - self._end
-                self._end = position
+            if entries and (reason := self._commit(entries, tables)) is not None:
+                return [
+                    ("busy", reason) if status == "stored" else (status, detail)
+                    for status, detail in results
+                ]
         return results
 
-    @staticmethod
-    def _commit_failed(exc: OSError) -> str:
-        if exc.errno == errno.ENOSPC:
-            return "the disk is full: free some space, the batch is welcome then"
-        return f"the disk refuses ({exc.strerror})"
-
-    def _is_known(self, batch_id: BatchId) -> bool:
-        known = self._seen.get((batch_id.client, batch_id.epoch))
-        return known is not None and batch_id.seq in known
-
-    def _remember(self, client: str, epoch: int, seq: int) -> None:
-        known = self._seen.setdefault((client, epoch), {})
-        known[seq] = None
-        if len(known) > SEQUENCES_REMEMBERED:
-            del known[next(iter(known))]
+    def _commit(self, entries: list[WalEntry], tables: list[pa.Table]) -> str | None:
+        # Under _appending. Returns why nothing was written.
+        if len(self._waiting_tails) > TAILS_WAITING_MAX:
+            return "sealing is behind: the batch is welcome when the disk takes segments again"
+        try:
+            if self._tail is None:
+                self._tail = open_tail(self.directory, self._end)
+            assert self._tail.log is not None
+            self._tail.log.append(entries)
+        except OSError as exc:
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                return "the disk is full: free some space, the batch is welcome then"
+            return f"the disk refuses ({exc.strerror})"
+        with self._lock:
+            for entry, table in zip(entries, tables, strict=True):
+                batch_id = entry.batch.id
+                self._known.add(batch_id.client, batch_id.epoch, batch_id.seq)
+                self._tail.add(entry, table)
+                self._end += table.num_rows
+        return None
 
     def wants_sealing(self) -> bool:
-        """True when the tail is long enough for a segment, or an earlier one waits."""
+        """True when the tail is long or old enough for a segment, or an earlier one waits."""
         with self._lock:
             tail = self._tail
-            return bool(self._sealed_tails) or (
-                tail.wal.bytes_written >= WAL_BYTES_MAX or tail.lines >= TAIL_LINES_MAX
+            if self._waiting_tails:
+                return True
+            if tail is None or not tail.lines:
+                return False
+            age_ns = time.time_ns() - tail.since_ns
+            return (
+                tail.bytes_written >= WAL_BYTES_MAX
+                or tail.lines >= TAIL_LINES_MAX
+                or age_ns > TAIL_AGE_S_MAX * 1e9
             )
 
     def seal(self) -> None:
@@ -215,57 +190,97 @@ class Store:
         Raises `StoreUnwritable`; then the lines stay where they are, safe in their logs.
         """
         with self._sealing:
-            with self._lock:
-                if self._tail.lines:
+            with self._appending:
+                tail = self._tail
+                if tail is not None and tail.lines:
                     try:
-                        fresh = self._new_tail()
+                        fresh = open_tail(self.directory, self._end)
                     except OSError as exc:
                         raise self._unwritable(exc) from exc
-                    self._tail.wal.close()
-                    self._sealed_tails.append(self._tail)
-                    self._tail = fresh
-                waiting = list(self._sealed_tails)
+                    tail.end_log()
+                    with self._lock:
+                        self._tail = fresh
+                        self._waiting_tails.append(tail)
+                waiting = list(self._waiting_tails)
             for tail in waiting:
                 self._seal_one(tail)
 
-    def _seal_one(self, tail: _Tail) -> None:
+    def _seal_one(self, tail: Tail) -> None:
+        table = pa.concat_tables([table for _, table in tail.tables])
+        first, last_table = tail.tables[0][0], tail.tables[-1]
+        span = (first, last_table[0] + last_table[1].num_rows - 1, 0)
         try:
-            segment = write_segment(self.directory, pa.concat_tables(tail.tables))
+            segment = write_segment(self.directory, table, span)
         except OSError as exc:
             raise self._unwritable(exc) from exc
         with self._lock:
             # In one step: a snapshot sees the lines in one place or the other.
             self._segments.append(segment)
-            self._sealed_tails.remove(tail)
-        tail.wal.path.unlink(missing_ok=True)
+            self._segments.sort(key=lambda each: each.first)
+            self._waiting_tails.remove(tail)
+        self.catalogue.replace((), (segment,))
+        tail.discard()
 
-    def drop_oldest(self, bytes_max: int) -> int:
-        """Unlink the oldest segments until all together have at most `bytes_max`. Blocks.
-
-        Returns how many went.
-        """
+    def replace(self, gone: Sequence[Segment], come: Iterable[Segment]) -> None:
+        """Take segments out and others, which have what is kept of them, in. Blocks."""
+        come = list(come)
         with self._lock:
-            total = sum(segment.bytes for segment in self._segments)
-            dropped = []
-            while total > bytes_max and len(self._segments) > 1:
-                segment = self._segments.pop(0)
-                total -= segment.bytes
-                dropped.append(segment)
-        for segment in dropped:
-            segment.path.unlink(missing_ok=True)
-        return len(dropped)
+            self._segments = [each for each in self._segments if each not in gone] + come
+            self._segments.sort(key=lambda each: each.first)
+            self._leases.condemn(segment.path for segment in gone)
+        self.catalogue.replace(gone, come)
+        self.unlink_free()
+
+    def unlink_free(self) -> None:
+        """Unlink what was taken out and nobody reads any more. Blocks."""
+        with self._lock:
+            free = self._leases.take_free()
+        for path in free:
+            for each in (path, grams_path(path)):
+                with contextlib.suppress(OSError):
+                    each.unlink(missing_ok=True)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Sealed segments in the order of their positions."""
+        with self._lock:
+            return tuple(self._segments)
+
+    @property
+    def log_bytes(self) -> int:
+        """Of the logs that are not sealed."""
+        with self._lock:
+            tails = [*self._waiting_tails, *([] if self._tail is None else [self._tail])]
+            return sum(tail.path.stat().st_size for tail in tails if tail.path.exists())
 
     def snapshot(self) -> Snapshot:
-        """Where every line is now."""
+        """Where every line is now; its files stay until it is closed."""
         with self._lock:
-            tails = (*self._sealed_tails, self._tail)
-            tables = tuple(table for tail in tails for table in tail.tables)
-            return Snapshot(tuple(self._segments), tables, self._end)
+            tails = [*self._waiting_tails, *([] if self._tail is None else [self._tail])]
+            return Snapshot(
+                tuple(self._segments),
+                tuple(entry for tail in tails for entry in tail.tables),
+                tuple(piece for tail in tails for piece in tail.batches.ranges()),
+                self._end,
+                self._leases.begin(),
+                self._end_lease,
+            )
+
+    def _end_lease(self, lease: int) -> None:
+        with self._lock:
+            self._leases.end(lease)
+
+    @property
+    def end(self) -> int:
+        """The position that the next line will have."""
+        with self._lock:
+            return self._end
 
     def close(self) -> None:
         """Let go of the directory. Blocks for a moment; nothing is lost without it."""
-        with self._lock:
-            self._tail.wal.close()
-            if not self._tail.lines:
-                self._tail.wal.path.unlink(missing_ok=True)
+        with self._appending:
+            if self._tail is not None:
+                # An empty log stays: its name keeps the position when all segments went.
+                self._tail.end_log()
+        self.engines.close()
         os.close(self._lock_fd)
