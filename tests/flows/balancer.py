@@ -54,7 +54,12 @@ class Balancer:
                 stderr=words,
                 env={**os.environ, **self.environment},
             )
-        eventually(lambda: self._process_ended() or self.note() is not None)
+        try:
+            eventually(lambda: self._process_ended() or self.note() is not None)
+        except BaseException:
+            # Nobody enters the block whose end would stop it.
+            self.stop(signal.SIGKILL)
+            raise
         assert not self._process_ended(), self.words.read_text()
 
     def _process_ended(self) -> bool:

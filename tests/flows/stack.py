@@ -38,7 +38,10 @@ def free_port_base() -> int:
         with contextlib.ExitStack() as held:
             try:
                 for port in ports:
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                    probe = held.enter_context(socket.socket())
+                    # What earlier tests closed lingers a minute, and is in nobody's way.
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return base

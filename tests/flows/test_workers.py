@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
@@ -180,3 +181,77 @@ def test_one_worker_is_enough(tmp_path: Path) -> None:
         assert balancer.status_of("a.test") == 200
         assert balancer.restart().returncode == 0
         assert balancer.status_of("a.test") == 200
+
+
+class _Backend:
+    """Answers a request once it is let."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port: int = self.listener.getsockname()[1]
+        self.open: list[socket.socket] = []
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
+
+    def _accept(self) -> None:
+        while True:
+            connection, _ = self.listener.accept()
+            # What ends us has nothing to say.
+            if not connection.recv(65536):
+                connection.close()
+                return
+            self.open.append(connection)
+
+    def answer_all(self) -> None:
+        for connection in self.open:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            connection.close()
+
+    def close(self) -> None:
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self._accepting.join()
+        self.listener.close()
+
+
+def test_backends_of_all_workers_are_told_as_one_and_drained(tmp_path: Path) -> None:
+    backend, other = _Backend(), _Backend()
+    try:
+        with Balancer(tmp_path) as balancer, ThreadPoolExecutor(HELD + 1) as pool:
+            both = [["127.0.0.1", b.port] for b in (backend, other)]
+            balancer.set_rule("a.test", ["proxy", {"backends": both[:1]}, False])
+            answers = [pool.submit(balancer.status_of, "a.test") for _ in range(HELD)]
+            eventually(lambda: len(backend.open) == HELD)
+            balancer.set_rule("a.test", ["proxy", {"backends": both}, False])
+            told = balancer.manage("GET", "/hostname/a.test/backends/")[1]
+            assert [t["open_requests"] for t in told] == [HELD, 0]
+            path = f"/hostname/a.test/backends/127.0.0.1:{backend.port}/"
+            at_once = balancer.manage("DELETE", path + "?drain_s=0.01")
+            assert at_once == (200, {"ok": True, "open_requests": HELD})
+            balancer.set_rule("a.test", ["proxy", {"backends": both}, False])
+            removing = pool.submit(balancer.manage, "DELETE", path + "?drain_s=60")
+            eventually(lambda: len(balancer.manage("GET", "/hostname/a.test/backends/")[1]) == 1)
+            assert not removing.done()
+            backend.answer_all()
+            assert removing.result() == (200, {"ok": True, "open_requests": 0})
+            assert [answer.result() for answer in answers] == [200] * HELD
+            told = balancer.manage("GET", "/v1/hosts/a.test")[1]["stats"]
+            assert (told["completed_requests"], told["open_requests"]) == (HELD, 0)
+            status = balancer.manage("GET", "/v1/status")[1]
+            assert (status["version"], status["totals"]["completed_requests"]) == (5, HELD)
+    finally:
+        backend.close()
+        other.close()
+
+
+def test_held_requests_of_all_workers_are_told_and_count_as_life(tmp_path: Path) -> None:
+    with Balancer(tmp_path) as balancer, ThreadPoolExecutor(HELD) as pool:
+        balancer.set_rule("a.test", ["spin", {"timeout": 600}, False])
+        answers = [pool.submit(balancer.status_of, "a.test") for _ in range(HELD)]
+        eventually(lambda: balancer.manage("GET", "/v1/status")[1]["held_requests"] == HELD)
+        host = balancer.manage("GET", "/v1/hosts/a.test")[1]
+        assert host["held_requests"] == HELD
+        assert host["last_activity"] is not None
+        balancer.set_rule("a.test", OK)
+        assert [answer.result() for answer in answers] == [200] * HELD
+        assert balancer.manage("GET", "/v1/status")[1]["held_by_host"] == {}
+    assert 'by local@127.0.0.1: "a.test" ["spin",' in balancer.words.read_text()
