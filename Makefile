@@ -47,7 +47,7 @@ test-pythons: $(VENV)/.installed-dev
 # Servers that some tests and benchmarks drive: needs root. A test that misses one is skipped.
 test-deps:
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server rsyslog rsyslog-czmq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light haproxy wrk curl openssl redis-server postgresql libpq5 mariadb-server rsyslog rsyslog-czmq rsyslog-relp rsyslog-elasticsearch systemd-journal-remote bsdutils
 
 # Each question's table and JSON line, also kept in benchmarks/results/.
 BENCHMARKS := request_cost proxy_cost wsgi_cost primitives_cost idle_cost zmq_cost

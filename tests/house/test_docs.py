@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verdant.balancer import BalancerConfig, TlsConfig, WakeConfig
+from verdant.balancer import BalancerConfig, FeedConfig, TlsConfig, TokenConfig, WakeConfig
 from verdant.cli.config import LogsConfig, StackConfig
 from verdant.cli.toml import decode_toml
-from verdant.logs import LogServerConfig
+from verdant.logs import InputConfig, LogServerConfig
 
 if TYPE_CHECKING:
     import msgspec
@@ -52,8 +52,11 @@ def test_toml_blocks_are_configurations(block: str) -> None:
         ("## `[balancer]`", BalancerConfig),
         ("## `[balancer.wake]`", WakeConfig),
         ("## `[balancer.tls]`", TlsConfig),
+        ("## `[balancer.feed]`", FeedConfig),
+        ("## `[[balancer.tokens]]`", TokenConfig),
         ("## `[logs]`", LogsConfig),
         ("## `[[logs.server]]`", LogServerConfig),
+        ("## `[[logs.server.input]]`", InputConfig),
     ],
 )
 def test_every_key_is_described_and_no_other(heading: str, kind: type[msgspec.Struct]) -> None:

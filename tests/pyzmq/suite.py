@@ -23,8 +23,8 @@ import verdant
 
 __all__ = ["FILES", "NotFetched", "fetch", "run_both"]
 
-# Left out: other loops (asyncio, tornado, gevent), authenticators and log handlers that run on those
-# or in native threads, the build (cython, cffi, mypy), ssh, Windows, and devices in native threads of their own.
+# Left out: other loops (asyncio, tornado, gevent), authenticators and log handlers on those or in
+# native threads, the build (cython, cffi, mypy), ssh, Windows, and devices in native threads.
 FILES = (
     *("constants", "context", "curve_keygen", "decorators", "error", "etc", "includes"),
     *("message", "monitor", "multipart", "pair", "poll", "proxy_steerable", "pubsub", "reqrep"),

@@ -8,16 +8,22 @@ Promise   what the API refuses is a `BadRule` with its sentence; a balancer that
 from __future__ import annotations
 
 import json
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from verdant.balancer.errors import BadRule
+from verdant.balancer.errors import BadRule, Conflict
 from verdant.errors import VerdantError
 from verdant.http import HttpError, request
 
-__all__ = ["BalancerClient", "BalancerUnreachable"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["BalancerClient", "BalancerUnreachable", "ManagementRefused"]
 
 DEFAULT_ADDRESS = "127.0.0.1:8042"
+
+# As many as the API gives at once.
+HOSTS_PER_PAGE = 1000
 
 RuleJson = list[object]
 
@@ -28,12 +34,32 @@ class BalancerUnreachable(VerdantError):
     code = "balancer-unreachable"
 
 
-class BalancerClient:
-    """The management API at `address`. Every call parks, at most `timeout_s` seconds."""
+class ManagementRefused(VerdantError):
+    """Raised when the management API wants a token, or one that may do more than ours.
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, timeout_s: float = 10.0) -> None:
+    The caller's fault; its text says which.
+    """
+
+    code = "balancer-refused"
+
+
+class BalancerClient:
+    """The management API at `address`. Every call parks, at most `timeout_s` seconds.
+
+    token: shown with every call, for a balancer that has `[[balancer.tokens]]`. Calls raise
+    `BalancerUnreachable`, and `ManagementRefused` without the right token.
+    """
+
+    def __init__(
+        self, address: str = DEFAULT_ADDRESS, timeout_s: float = 10.0, *, token: str | None = None
+    ) -> None:
         self.address = address
         self._timeout_s = timeout_s
+        self._fields = [(b"Content-Type", b"application/json")]
+        if token is not None:
+            self._fields.append((b"Authorization", f"Bearer {token}".encode("ascii")))
+        # A socket's path is no host.
+        self._host = "localhost" if address.startswith("unix:") else None
 
     def rules(self) -> dict[str, RuleJson]:
         """All rules by host, as they travel: [action, arguments, match_subdomains]."""
@@ -73,9 +99,43 @@ class BalancerClient:
         answer = self._ask("DELETE", f"{path}?drain_s={drain_s:g}", wait_s=drain_s)
         return cast("dict[str, int]", answer)["open_requests"]
 
+    def edit(
+        self,
+        put: Mapping[str, object] | None = None,
+        delete: Iterable[str] = (),
+        expected: Mapping[str, str | None] | None = None,
+    ) -> dict[str, object]:
+        """Change several rules, all or nothing; what came of it, as POST /v1/hosts says.
+
+        expected: the tag that each of these hosts' rules must have, None for no rule. Raises
+        `Conflict` when one has another, and `BadRule`.
+        """
+        document = {"put": put or {}, "delete": list(delete), "if": expected or {}}
+        return cast("dict[str, object]", self._ask("POST", "/v1/hosts", document))
+
+    def hosts(self, *, inactive_since_s: float | None = None) -> Iterator[dict[str, object]]:
+        """Every host with its rule, tag and counters, in the order of names. Parks for each page.
+
+        inactive_since_s: only those that nothing asked for since (seconds since 1970).
+        """
+        question = f"/v1/hosts?limit={HOSTS_PER_PAGE}"
+        if inactive_since_s is not None:
+            question += f"&inactive_since={inactive_since_s:.3f}"
+        after = ""
+        while True:
+            page: Any = self._ask("GET", f"{question}&after={quote(after, safe='')}")
+            yield from page["hosts"]
+            if page["next"] is None:
+                return
+            after = page["next"]
+
     def statistics(self) -> dict[str, dict[str, int]]:
         """Counters by host."""
         return cast("dict[str, dict[str, int]]", self._ask("GET", "/stats/"))
+
+    def host_statistics(self, host: str) -> dict[str, int]:
+        """One host's counters; zeros for one that had no request."""
+        return cast("dict[str, int]", self._ask("GET", self._path("stats", host)))
 
     @staticmethod
     def _path(collection: str, host: str) -> str:
@@ -87,7 +147,13 @@ class BalancerClient:
         body = b"" if document is None else json.dumps(document).encode()
         try:
             answer = request(
-                method, self.address, path, body=body, timeout_s=wait_s + self._timeout_s
+                method,
+                self.address,
+                path,
+                host=self._host,
+                headers=self._fields,
+                body=body,
+                timeout_s=wait_s + self._timeout_s,
             )
         except (OSError, HttpError) as exc:
             raise BalancerUnreachable(
@@ -104,4 +170,9 @@ class BalancerClient:
             return found
         fault = str(found.get("error")) if isinstance(found, dict) else f"status {answer.status}"
         sentence = str(found.get("message", fault)) if isinstance(found, dict) else fault
+        if answer.status == 412:
+            tag = dict(answer.headers).get(b"ETag")
+            raise Conflict(sentence, None if tag is None else tag.decode("ascii").strip('"'))
+        if answer.status in (401, 403):
+            raise ManagementRefused(f"the balancer on {self.address} refuses: {sentence}")
         raise BadRule(fault, sentence)

@@ -15,15 +15,20 @@ A check of this file begins its message with `field: `, which is how cli/toml.py
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Literal
 
 import msgspec
 
-from verdant.address import BadAddress, TcpAddress, parse_address
+from verdant.address import BadAddress, TcpAddress, UnixAddress, parse_address
 from verdant.zmq.endpoints import is_exposed
 
-__all__ = ["BalancerConfig", "TlsConfig", "WakeConfig"]
+__all__ = ["BalancerConfig", "FeedConfig", "TlsConfig", "TokenConfig", "WakeConfig"]
 
+# Each is compared with what a request shows.
+TOKENS_COUNT_MAX = 100
+# A scrape of so many series takes a second.
+METRICS_HOSTS_MAX = 100_000
 # More listeners than any machine has networks.
 LISTENERS_COUNT_MAX = 64
 # Linux's fs.nr_open default; a connection needs a descriptor, a proxied one needs two.
@@ -34,7 +39,27 @@ TIMEOUT_S_MAX = 86_400
 _Count = Annotated[int, msgspec.Meta(ge=1, le=CONNECTIONS_MAX)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=TIMEOUT_S_MAX)]
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
+_sha256 = re.compile(r"[0-9a-fA-F]{64}").fullmatch
 _Addresses = Annotated[list[str], msgspec.Meta(max_length=LISTENERS_COUNT_MAX)]
+
+
+def _check_publishing(config: WakeConfig | FeedConfig, examples: str) -> None:
+    if config.publish is not None and not config.publish.startswith(("tcp://", "ipc://")):
+        raise ValueError(
+            f"publish: {config.publish!r} is no ZeroMQ endpoint; write it as {examples}"
+        )
+    if (config.keys is None) != (config.allow is None):
+        missing = "keys" if config.keys is None else "allow"
+        raise ValueError(
+            f"{missing}: `keys` and `allow` go together; name the publisher's secret key file "
+            'and the directory of its subscribers\' .key files (or "*")'
+        )
+    open_to_all = config.keys is None and not config.insecure
+    if config.publish is not None and open_to_all and is_exposed(config.publish):
+        raise ValueError(
+            f"publish: {config.publish!r} can be reached from other machines in plain text; "
+            "give `keys` and `allow`, or say `insecure = true`"
+        )
 
 
 class WakeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,23 +81,7 @@ class WakeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         """Refuses what no start could use."""
-        if self.publish is not None and not self.publish.startswith(("tcp://", "ipc://")):
-            raise ValueError(
-                f"publish: {self.publish!r} is no ZeroMQ endpoint; write it as "
-                "tcp://127.0.0.1:8043 or ipc:///run/verdant/wake"
-            )
-        if (self.keys is None) != (self.allow is None):
-            missing = "keys" if self.keys is None else "allow"
-            raise ValueError(
-                f"{missing}: `keys` and `allow` go together; name the publisher's secret key file "
-                'and the directory of its subscribers\' .key files (or "*")'
-            )
-        open_to_all = self.keys is None and not self.insecure
-        if self.publish is not None and open_to_all and is_exposed(self.publish):
-            raise ValueError(
-                f"publish: {self.publish!r} can be reached from other machines in plain text; "
-                "give `keys` and `allow`, or say `insecure = true`"
-            )
+        _check_publishing(self, "tcp://127.0.0.1:8043 or ipc:///run/verdant/wake")
         if self.command is not None and not self.command[0]:
             raise ValueError("command: its first word must be the program to run")
 
@@ -110,6 +119,44 @@ class TlsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             raise ValueError(f"default: {self.default!r} is a host's name, not a file's")
 
 
+class FeedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where changes of the rules are published (`[balancer.feed]`)."""
+
+    # A ZeroMQ PUB socket is bound here, and sends each change as it is made.
+    publish: _Text | None = None
+    # As for wake notices.
+    keys: _Text | None = None
+    allow: _Text | None = None
+    # Rules to other machines in plain text: whoever is on the way sees every host and backend.
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what no start could use."""
+        _check_publishing(self, "tcp://127.0.0.1:8044 or ipc:///run/verdant/changes")
+
+
+class TokenConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One token of the management API (`[[balancer.tokens]]`)."""
+
+    # Who shows it; stands in the audit lines.
+    name: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+    # "read": rules, statistics, changes, metrics. "write": rules may be changed too.
+    scope: Literal["read", "write"] = "read"
+    # The token's SHA-256 as 64 hexadecimal digits; or a file that has the token itself.
+    sha256: str | None = None
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a token that nobody could show."""
+        if (self.sha256 is None) == (self.file is None):
+            raise ValueError(
+                "sha256: give either the token's `sha256` or a `file` that has it, not "
+                + ("both" if self.sha256 else "neither")
+            )
+        if self.sha256 is not None and not _sha256(self.sha256):
+            raise ValueError("sha256: it is 64 hexadecimal digits, as sha256sum prints them")
+
+
 class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The balancer's settings (`[balancer]`)."""
 
@@ -117,8 +164,12 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     bind: _Addresses = msgspec.field(default_factory=lambda: ["127.0.0.1:8000"])
     # Where trusted peers connect, such as a TLS terminator: their X-Forwarded-* is believed.
     bind_internal: _Addresses = []
-    # The REST API. It has no passwords, so it listens on loopback unless told otherwise.
+    # The management API. Other addresses than loopback and unix sockets want a token.
     management: _Text = "127.0.0.1:8042"
+    # More addresses of the same.
+    bind_management: _Addresses = []
+    # Who may use it. With one token or more, nobody may without.
+    tokens: Annotated[list[TokenConfig], msgspec.Meta(max_length=TOKENS_COUNT_MAX)] = []
     # Rules are kept here; relative to where the balancer starts, so that a first try needs no root.
     state_dir: _Text = "verdant-state/balancer"
     # TYPE.http files that stand in for the shipped pages; None has the shipped ones only.
@@ -150,8 +201,15 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # What a stop waits for requests under way: the whole stack stops within five seconds. Where
     # requests run longer, allow more; systemd kills after 90 s by default.
     drain_timeout_s: _Seconds = 3.0
+    # Whom to be once every listener is open: ports below 1024 need root, requests do not.
+    user: _Text | None = None
+    # Without it the user's own.
+    group: _Text | None = None
+    # Hosts with metrics of their own: five series each; a thousand make a page of 300 kB.
+    metrics_hosts_max: Annotated[int, msgspec.Meta(ge=0, le=METRICS_HOSTS_MAX)] = 1000
     wake: WakeConfig = WakeConfig()
     tls: TlsConfig = TlsConfig()
+    feed: FeedConfig = FeedConfig()
 
     def __post_init__(self) -> None:
         """Refuses addresses that are none, and bounds that contradict each other."""
@@ -168,12 +226,31 @@ class BalancerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         both = {*self.tls.bind} & {*self.bind, *self.bind_internal}
         if both:
             raise ValueError(f"tls: {min(both)!r} is in bind too; a listener speaks TLS or not")
-        _check_address("management", self.management)
+        self._check_management()
+        if self.group is not None and self.user is None:
+            raise ValueError("group: it goes with `user`; name that too")
         if self.held_per_host_max > self.held_requests_max:
             raise ValueError(
                 f"held_per_host_max: {self.held_per_host_max} for one host is more than "
                 f"held_requests_max = {self.held_requests_max} for all"
             )
+
+    def _check_management(self) -> None:
+        named = [("management", self.management)]
+        named.extend(("bind_management", address) for address in self.bind_management)
+        for name, address in named:
+            _check_address(name, address)
+            local = isinstance(parse_address(address), UnixAddress)
+            # An address is exposed if a ZeroMQ port on it would be.
+            if not self.tokens and not local and is_exposed(f"tcp://{address}"):
+                raise ValueError(
+                    f"{name}: other machines can reach {address!r}, and whoever does can change "
+                    "every rule; add a [[balancer.tokens]] table, or listen on 127.0.0.1 or a "
+                    "unix: socket"
+                )
+        names = [token.name for token in self.tokens]
+        if len({*names}) != len(names):
+            raise ValueError("tokens: two tokens have the same name, and the audit names them")
 
 
 def _check_address(name: str, text: str) -> None:

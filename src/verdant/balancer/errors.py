@@ -12,6 +12,7 @@ from verdant.errors import VerdantError
 __all__ = [
     "BadCertificate",
     "BadRule",
+    "Conflict",
     "Overloaded",
     "StateDamaged",
     "StateError",
@@ -50,6 +51,20 @@ class Overloaded(VerdantError):
     """
 
     code = "balancer-overloaded"
+
+
+class Conflict(VerdantError):
+    """Raised when a change was asked for under a condition that does not hold. Nobody's fault.
+
+    Nothing has changed; somebody else was first: read again, decide again. `tag` is the tag of
+    what stands there now, None for nothing.
+    """
+
+    code = "balancer-conflict"
+
+    def __init__(self, sentence: str, tag: str | None) -> None:
+        super().__init__(sentence)
+        self.tag = tag
 
 
 class StateError(VerdantError):

@@ -84,6 +84,10 @@ class Holding:
         group = self._hosts.get(host)
         return group is not None and group.held > 0
 
+    def held_by_host(self) -> dict[str, int]:
+        """How many wait for each host that somebody waits for. Does not park."""
+        return {host.decode("ascii"): g.held for host, g in self._hosts.items() if g.held}
+
     def rules_changed(self, hosts: Iterable[str]) -> None:
         """Wake everybody whose rule may be another now. Does not park."""
         for changed in hosts:

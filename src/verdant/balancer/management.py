@@ -4,7 +4,8 @@ Place     balancer; a WSGI application, served on a listener of its own. It know
           through `RulesPort`, which the rulebook is.
 Promise   `{"ok": true}` to PUT or DELETE means done: durable, and met by every request since. Bad
           input is a 400 that names the fault and changes nothing; no input makes a 500.
-Not here  what a rule may say (rules.py); who may ask: it listens on loopback unless told otherwise.
+Not here  what a rule may say (rules.py); who may ask (api/access.py); the interface under /v1
+          (api/).
 
     GET    /hostname/      all rules         PUT    /hostname/      replace all
     GET    /hostname/H/    one, or null      PUT    /hostname/H/    set one
@@ -21,21 +22,21 @@ Mantrid's client sends no Content-Type, and the body `null` with both. H may be 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound
 from werkzeug.routing import Map
 from werkzeug.routing import Rule as Path
 from werkzeug.wrappers import Request, Response
 
-from verdant.balancer.errors import BadRule, StateUnwritable
+from verdant.balancer.answering import answer_or_refuse, read_body
+from verdant.balancer.errors import BadRule
 from verdant.balancer.proxy_rule import read_backend
 from verdant.balancer.readers import seconds
 from verdant.balancer.rules import Rule, normalise_host, parse_rule, parse_rules
 from verdant.balancer.statistics import HostCounters
-from verdant.core import run_in_worker, sleep
-from verdant.errors import TimedOut, VerdantError
+from verdant.core import sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -49,9 +50,6 @@ __all__ = ["Management", "RulesPort"]
 RULE_BODY_BYTES_MAX = 512 * 1024
 # All rules: a million hosts with a backend each take some 80 MB.
 RULES_BODY_BYTES_MAX = 256 * 1024 * 1024
-# Above this a body is read in a native worker thread: half a million rules take seconds, and the
-# hub must not stand still for longer than a few milliseconds.
-HUB_BYTES_MAX = 64 * 1024
 # How many rules become JSON before others get their turn.
 RULES_PER_PIECE = 500
 
@@ -76,8 +74,6 @@ DRAIN_S_MAX = 3600.0
 _read_drain_s = seconds(DRAIN_S_MAX)
 
 OK = {"ok": True}
-
-T = TypeVar("T")
 
 
 class RulesPort(Protocol):
@@ -143,41 +139,19 @@ class Management:
         # The trailing slash is optional, and redirecting a PUT helps nobody. Werkzeug's own
         # `strict_slashes=False` takes a second slash too, and forgets which methods are allowed.
         path = request.path if request.path.endswith("/") else request.path + "/"
-        try:
+
+        def answer() -> object:
             # Not by the request's Host: the answer does not depend on how we are called.
             endpoint, arguments = _PATHS.bind("management").match(path, request.method)
-            answer = self._answers[endpoint](request, **arguments)
-        except MethodNotAllowed as exc:
-            response = _json({"error": "method_not_allowed"}, 405)
-            response.allow.update(exc.valid_methods or ())
-            return response
-        except NotFound:
-            return _json({"error": "not_found"}, 404)
-        except RequestEntityTooLarge:
-            return _json(
-                {
-                    "error": "body_too_large",
-                    "message": f"the body is larger than {request.max_content_length} bytes",
-                },
-                413,
-            )
-        except HTTPException as exc:
-            # What is left is a body that broke off.
-            return _json({"error": "bad_request", "message": exc.description}, 400)
-        except BadRule as exc:
-            return _json({"error": exc.fault, "message": str(exc)}, 400)
-        except StateUnwritable as exc:
-            return _json({"error": "state_unwritable", "message": str(exc)}, 507)
-        except VerdantError as exc:
-            status = 503 if isinstance(exc, TimedOut) else 500
-            return _json({"error": exc.code, "message": str(exc)}, status)
-        return answer if isinstance(answer, Response) else _json(answer)
+            return self._answers[endpoint](request, **arguments)
+
+        return answer_or_refuse(request, answer)
 
     # One method for each endpoint; what it returns becomes the answer's JSON.
 
     def _hosts(self, request: Request) -> object:
         if request.method == "PUT":
-            self._port.replace_rules(_read(request, RULES_BODY_BYTES_MAX, parse_rules))
+            self._port.replace_rules(read_body(request, RULES_BODY_BYTES_MAX, parse_rules))
             return OK
         rules = list(self._port.rules().items())
         if len(rules) <= RULES_PER_PIECE:
@@ -187,7 +161,7 @@ class Management:
     def _host(self, request: Request, host: str) -> object:
         if request.method == "PUT":
             name = normalise_host(host)
-            self._port.set_rule(name, _read(request, RULE_BODY_BYTES_MAX, parse_rule))
+            self._port.set_rule(name, read_body(request, RULE_BODY_BYTES_MAX, parse_rule))
             return OK
         known = _known_name(host)
         if request.method == "DELETE":
@@ -201,7 +175,7 @@ class Management:
         name = normalise_host(host)
         if request.method == "GET":
             return self._port.backends(name)
-        self._port.add_backend(name, _read(request, RULE_BODY_BYTES_MAX, _backend_entry))
+        self._port.add_backend(name, read_body(request, RULE_BODY_BYTES_MAX, _backend_entry))
         return OK
 
     def _backend(self, request: Request, host: str, address: str) -> object:
@@ -234,12 +208,6 @@ def _backend_entry(value: object) -> BackendEntry:
         raise BadRule("backend_invalid", f"the call {exc}") from exc
 
 
-def _json(answer: object, status: int = 200) -> Response:
-    return Response(
-        msgspec.json.encode(answer) + b"\n", status=status, content_type="application/json"
-    )
-
-
 def _pieces(rules: list[tuple[str, Rule]]) -> Iterator[bytes]:
     """The rules as one JSON object, some at a time; parks between two pieces."""
     for start in range(0, len(rules), RULES_PER_PIECE):
@@ -260,21 +228,3 @@ def _known_name(host: str) -> str | None:
         if "/" in host.removeprefix("http://").removeprefix("https://"):
             raise NotFound from None
         return None
-
-
-def _read(request: Request, bytes_max: int, parse: Callable[[object], T]) -> T:
-    """The request's body as `parse` has it. Raises `BadRule`, RequestEntityTooLarge. Parks."""
-    request.max_content_length = bytes_max
-    body = request.get_data(cache=False)
-    if len(body) > HUB_BYTES_MAX:
-        parsed: T = run_in_worker(_decode, body, parse)
-        return parsed
-    return _decode(body, parse)
-
-
-def _decode(body: bytes, parse: Callable[[object], T]) -> T:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise BadRule("body_not_json", f"the body is not JSON: {exc}") from exc
-    return parse(value)

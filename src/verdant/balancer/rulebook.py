@@ -8,10 +8,14 @@ Not here  what a rule may be (rules.py), the disk (state.py).
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from verdant.balancer.errors import BadRule
+from verdant.balancer.audit import acting_for
+from verdant.balancer.chronicle import Chronicle, rules_before
+from verdant.balancer.edits import Applied, Edit, check
+from verdant.balancer.errors import BadRule, StateUnwritable
 from verdant.balancer.proxy_rule import Proxy, check_backends
 from verdant.core import run_in_worker, spawn
 from verdant.sync import Lock
@@ -47,6 +51,14 @@ class Rulebook:
         self._statistics = statistics
         self._fleets = fleets
         self._lock = Lock()
+        self._chronicle = Chronicle(state.version)
+        self.feed = self._chronicle.feed
+        self.activity = self._chronicle.activity
+
+    @property
+    def version(self) -> int:
+        """The table's version: goes up with each change, and is kept on disk."""
+        return self.feed.version
 
     def rules(self) -> dict[str, Rule]:
         """All rules by host, as they are durable now; read only. Does not park."""
@@ -63,6 +75,20 @@ class Rulebook:
     def replace_rules(self, rules: Mapping[str, Rule]) -> None:
         """Have these rules and no others, in one step. Parks. Raises as `set_rule`."""
         self._change(self._state.replace_all, rules)
+
+    def apply(self, edit: Edit) -> Applied:
+        """Make an edit whole or not at all, in one write. Parks.
+
+        Raises as `set_rule`, and `Conflict` when a condition of the edit does not hold.
+        """
+        changes = self._change(self._write_edit, edit)
+        return Applied(self.version, len(changes.put), len(changes.deleted))
+
+    def _write_edit(self, edit: Edit) -> Changes:
+        check(edit, self._state.rules, self._state.version)
+        if edit.replace:
+            return self._state.replace_all(edit.put)
+        return self._state.change(edit.put, edit.delete)
 
     def backends(self, host: str) -> list[dict[str, object]]:
         """What is known of each backend of a host's rule. Raises `BadRule`. Does not park."""
@@ -120,15 +146,71 @@ class Rulebook:
         """Counters by host. Does not park."""
         return self._statistics.snapshot()
 
-    def _change(self, write: Callable[..., Changes], *args: object) -> None:
+    def counts(self, host: str) -> Counts:
+        """The counters of one host; zeros for one that had no request. Does not park."""
+        return self._statistics.counts(host)
+
+    def totals(self) -> Counts:
+        """The counters of all hosts together; they never go back. Parks."""
+        return self._statistics.totals()
+
+    def first_counts(self, count: int) -> tuple[dict[str, Counts], int]:
+        """The counters of some hosts, always the same ones, and how many others there are."""
+        return self._statistics.first(count)
+
+    def last_activity(self, host: str) -> float | None:
+        """When a request of `host` was last seen, in seconds since 1970; None for never.
+
+        Late by at most two sweeps. Does not park.
+        """
+        return self.activity.last(host)
+
+    def idle_since(self, host: str) -> float:
+        """Since when nothing has asked for `host`, in seconds since 1970. Does not park.
+
+        A rule that was set counts as activity, and so does the balancer's start: nobody knows what
+        was before it.
+        """
+        if self._statistics.has_moved(host):
+            # The next sweep will find it; nobody should be put to sleep before that.
+            return time.time()
+        return self.activity.idle_since(host)
+
+    def sweep(self) -> None:
+        """Note who was asked for since the last sweep. Parks."""
+        self._statistics.sweep(lambda hosts: self.activity.moved(hosts, time.time()))
+
+    def held(self) -> int:
+        """How many requests are held now. Does not park."""
+        return self._holding.held
+
+    def held_by_host(self) -> dict[str, int]:
+        """How many requests are held for each host that has some. Does not park."""
+        return self._holding.held_by_host()
+
+    def _change(self, write: Callable[..., Changes], *args: object) -> Changes:
         # In a green thread of its own: a caller that is cancelled half-way must not leave a rule
         # that is durable and not in force.
-        changing = spawn(self._write_and_take, write, args, name="rule change")
-        changing.wait()
+        by = acting_for.get()
+        changing = spawn(self._write_and_take, by, write, args, name="rule change")
+        return changing.wait()
 
-    def _write_and_take(self, write: Callable[..., Changes], args: tuple[object, ...]) -> None:
+    def _write_and_take(
+        self, by: str, write: Callable[..., Changes], args: tuple[object, ...]
+    ) -> Changes:
         with self._lock:
-            self._take(run_in_worker(write, *args))
+            try:
+                changes: Changes = run_in_worker(write, *args)
+            except StateUnwritable:
+                # It has used a number up.
+                self.feed.skip_to(self._state.version)
+                raise
+            if changes:
+                # The table of requests still has the rules of before.
+                before = rules_before(changes, self._table)
+                self._take(changes)
+                self._chronicle.record(self._state.version, changes, before, by)
+            return changes
 
     def _take(self, changes: Changes) -> None:
         for host, rule in changes.put.items():

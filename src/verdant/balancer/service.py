@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from verdant.balancer.api import Access, ChangePublisher, ManagementApi
 from verdant.balancer.certificates import Certificates
 from verdant.balancer.exchange import House
 from verdant.balancer.fleets import Fleets
 from verdant.balancer.holding import Holding
-from verdant.balancer.management import Management
 from verdant.balancer.pages import Pages
 from verdant.balancer.routing import RuleTable
 from verdant.balancer.rulebook import Rulebook
@@ -25,7 +25,6 @@ from verdant.balancer.worker import Worker
 from verdant.core import run_in_worker, sleep, spawn
 from verdant.http import ConnectionPool, Deadlines, HttpServer
 from verdant.net import bound_address, listen
-from verdant.sync import Event
 from verdant.wsgi import wsgi_handler
 
 if TYPE_CHECKING:
@@ -65,7 +64,14 @@ class BalancerService:
             external = [self._listen(address) for address in config.bind]
             internal = [self._listen(address) for address in config.bind_internal]
             management = self._listen(config.management)
+            managements = [management, *(self._listen(a) for a in config.bind_management)]
+            access = Access(config.tokens)
             waker = self._waker = Waker(config.wake)
+            try:
+                self._publisher = ChangePublisher(config.feed)
+            except BaseException:
+                waker.close()
+                raise
         except BaseException:
             for listener in self._listeners:
                 listener.close()
@@ -111,12 +117,19 @@ class BalancerService:
             if listeners
         ]
         self._management = HttpServer(
-            management,
-            wsgi_handler(Management(self.rulebook)),
+            managements,
+            wsgi_handler(
+                ManagementApi(
+                    self.rulebook,
+                    access,
+                    metrics_hosts_max=config.metrics_hosts_max,
+                    ready=lambda: not self._stopping,
+                )
+            ),
             connections_max=MANAGEMENT_CONNECTIONS_MAX,
             name="management connection",
         )
-        self._stopped = Event()
+        self._stopping = False
         self._reaper: GreenThread[None] | None = None
         self._checker: GreenThread[list[CertificateState]] | None = None
 
@@ -142,12 +155,14 @@ class BalancerService:
         for server in (*self._servers, self._management):
             server.start()
         self.fleets.start(self._table)
+        self._publisher.start(self.rulebook.feed)
         self._reaper = spawn(self._reap, name="idle backend reaper")
         if self.certificates is not None:
             self._checker = spawn(self.certificates.check, name="certificate check")
 
     def stop(self) -> int:
         """Stop serving; returns how many requests had to be cut. Parks for the drain time."""
+        self._stopping = True
         for helper in (self._reaper, self._checker):
             if helper is not None:
                 helper.cancel()
@@ -160,6 +175,7 @@ class BalancerService:
         self.fleets.stop()
         self._pool.close()
         self._deadlines.stop()
+        self._publisher.close()
         self._waker.close()
         run_in_worker(self._state.close)
         return cut
@@ -168,3 +184,4 @@ class BalancerService:
         while True:
             sleep(REAP_S)
             self._pool.reap()
+            self.rulebook.sweep()

@@ -7,16 +7,17 @@ Promise   a file is taken whole or refused with its line and key; the defaults n
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
 
-from verdant.balancer import BalancerConfig, WakeConfig
+from verdant.balancer import BalancerConfig, WakeConfig, import_state, read_conf
 from verdant.cli.toml import decode_toml
 from verdant.errors import ConfigurationError
 from verdant.logs import LogServerConfig
 
-__all__ = ["LogsConfig", "StackConfig", "default_config", "load_config"]
+__all__ = ["LogsConfig", "StackConfig", "default_config", "load_config", "load_mantrid"]
 
 PORT_BASE_DEFAULT = 8000
 DATA_DIR_DEFAULT = "verdant-state"
@@ -58,6 +59,21 @@ def load_config(path: str | Path) -> StackConfig:
                 f"{path}: logs.server: two servers are called {name!r}; give each its own name"
             )
     return config
+
+
+def load_mantrid(path: str | Path) -> StackConfig:
+    """The balancer that the mantrid.conf at `path` describes, its rules taken over. Blocks.
+
+    Without log servers, which Mantrid had none of. Raises `ConfigurationError`, `StateError`.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{path}: cannot be read ({exc})") from exc
+    conf = read_conf(text, str(path))
+    config = conf.to_config(str(path), as_root=os.geteuid() == 0)
+    import_state(conf.state_file, conf.state_dir)
+    return StackConfig(balancer=config)
 
 
 def default_config(data_dir: str | Path, port_base: int) -> StackConfig:

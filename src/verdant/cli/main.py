@@ -11,25 +11,26 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from verdant.balancer import BalancerClient
 from verdant.cli.config import (
     DATA_DIR_DEFAULT,
     PORT_BASE_DEFAULT,
     StackConfig,
     default_config,
     load_config,
+    load_mantrid,
 )
+from verdant.cli.following import follow_options, following
 from verdant.cli.keys import keys
-from verdant.cli.options import example, json_option, management_option
-from verdant.cli.output import CommandGroup, print_json, print_row, print_table
+from verdant.cli.options import client_at, example, json_option, management_option
+from verdant.cli.output import CommandGroup, print_row
 from verdant.cli.peers import chosen_peers, peer_options
-from verdant.cli.rules import rules
+from verdant.cli.rules import rules, show_statistics
 from verdant.cli.serving import end_with_parent, serve_balancer, serve_logs
-from verdant.errors import ConfigurationError, VerdantError
+from verdant.errors import ConfigurationError
 from verdant.logs import Reader
 
 __all__ = ["main"]
@@ -72,6 +73,8 @@ def _readiness(parent_pid: int | None, ready_fd: int | None) -> Callable[[], Non
     if parent_pid is not None:
         end_with_parent(parent_pid)
     logging.basicConfig(level=logging.WARNING, format="verdant: %(message)s")
+    # Who changed which rule belongs in the journal of the machine.
+    logging.getLogger("verdant.balancer.audit").setLevel(logging.INFO)
 
     def tell() -> None:
         if ready_fd is not None:
@@ -106,16 +109,26 @@ def up(path: str | None, data_dir: str, port_base: int) -> None:
 
 @main.command(epilog=example("verdant balancer -c /etc/verdant.toml"))
 @_stack_options
+@click.option(
+    "--mantrid-conf", metavar="FILE", help="Instead: a mantrid.conf, with the state that it names."
+)
 @_child_options
 def balancer(
     path: str | None,
     data_dir: str,
     port_base: int,
+    mantrid_conf: str | None,
     parent_pid: int | None,
     ready_fd: int | None,
 ) -> None:
     """Run the balancer alone, in the foreground."""
-    serve_balancer(_config(path, data_dir, port_base), _readiness(parent_pid, ready_fd))
+    if mantrid_conf is not None:
+        if path is not None:
+            raise click.UsageError("give either --config or --mantrid-conf")
+        config = load_mantrid(mantrid_conf)
+    else:
+        config = _config(path, data_dir, port_base)
+    serve_balancer(config, _readiness(parent_pid, ready_fd))
 
 
 @main.command("sample-site", hidden=True)
@@ -155,17 +168,7 @@ main.add_command(rules)
 @json_option
 def stats(host: str | None, management: str, as_json: bool) -> None:
     """Show what each host's requests came to."""
-    found = BalancerClient(management).statistics()
-    if host is not None:
-        if host not in found:
-            raise VerdantError(f"the balancer has counted nothing for {host!r}")
-        found = {host: found[host]}
-    if as_json:
-        print_json(found)
-        return
-    columns = ("open_requests", "completed_requests", "bytes_received", "bytes_sent")
-    rows = [(name, *(counts[c] for c in columns)) for name, counts in sorted(found.items())]
-    print_table(("HOST", "OPEN", "COMPLETED", "BYTES IN", "BYTES OUT"), rows)
+    show_statistics(client_at(management), host, as_json=as_json)
 
 
 # Logs.
@@ -243,13 +246,15 @@ def tail(
         reader.close()
 
 
-@logs.command(epilog=example("dmesg | verdant logs ship --app kernel"))
-@click.argument("file", type=click.File("rb"), default="-")
+@logs.command(epilog=example("verdant logs ship --app web --follow '/var/log/web/*.log'"))
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @click.option("--app", required=True, help="Under which name the lines are kept.")
+@follow_options
 @peer_options("collect")
 @_stack_options
+@_child_options
 def ship(
-    file: IO[bytes],
+    files: tuple[str, ...],
     app: str,
     servers: tuple[str, ...],
     server_keys: tuple[str, ...],
@@ -257,20 +262,20 @@ def ship(
     path: str | None,
     data_dir: str,
     port_base: int,
+    parent_pid: int | None,
+    ready_fd: int | None,
+    **how: Any,  # noqa: ANN401 - what follow_options says
 ) -> None:
-    """Send lines of FILE (- for standard input) and wait until they are stored."""
-    from verdant.cli.ship import ship_lines
+    """Send lines of FILEs (standard input without one) and wait until they are stored."""
+    from verdant.cli.ship import follow_files, ship_files
 
     named = (servers, server_keys, client_keys)
-    counts = ship_lines(
-        file, app, chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
-    )
-    if not counts.stored:
-        raise VerdantError(
-            f"{counts.lines} lines were read and no log server acknowledged all of them in time: "
-            "is one running (`verdant up`), and does it take us with the key that we show?"
-        )
-    click.echo(f"{counts.lines} lines stored", err=True)
+    where = chosen_peers("collect", named, lambda: _config(path, data_dir, port_base).logs)
+    wanted = following(files, app, data_dir, how, len(where.endpoints))
+    if wanted.follow:
+        follow_files(wanted, where, _readiness(parent_pid, ready_fd))
+    else:
+        click.echo(f"{ship_files(wanted, where)} lines stored", err=True)
 
 
 @logs.command("serve", epilog=example("verdant logs serve one -c /etc/verdant.toml"))

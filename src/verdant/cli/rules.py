@@ -1,18 +1,24 @@
 """Rules: the commands that show and change what the balancer does.
 
 Place     cli; around the management API's client.
-Promise   a change is durable and in force when its command returns.
+Promise   a change is durable and in force when its command returns. `verdant rules` takes what
+          mantrid-client took, word for word: list, set, delete, stats.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from verdant.balancer import BadRule, BalancerClient, parse_rule
-from verdant.cli.options import example, json_option, management_option
+from verdant.balancer import BadRule, parse_rule
+from verdant.cli.options import client_at, example, json_option, management_option
 from verdant.cli.output import print_json, print_table
 
-__all__ = ["rules"]
+if TYPE_CHECKING:
+    from verdant.balancer import BalancerClient
+
+__all__ = ["rules", "show_statistics"]
 
 
 @click.group()
@@ -25,7 +31,7 @@ def rules() -> None:
 @json_option
 def list_rules(management: str, as_json: bool) -> None:
     """List all rules."""
-    found = BalancerClient(management).rules()
+    found = client_at(management).rules()
     if as_json:
         print_json(found)
         return
@@ -55,7 +61,7 @@ def _main_argument(arguments: dict[str, object]) -> str:
 )
 @click.argument("host")
 @click.argument("action")
-@click.argument("subdomains", type=click.Choice(["true", "false"]))
+@click.argument("subdomains", type=click.Choice(["true", "false"], case_sensitive=False))
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
 @management_option
 @json_option
@@ -79,7 +85,7 @@ def set_rule(
         parse_rule(rule)
     except BadRule as exc:
         raise click.UsageError(str(exc)) from exc
-    BalancerClient(management).set_rule(host, rule)
+    client_at(management).set_rule(host, rule)
     if as_json:
         print_json({"ok": True})
 
@@ -90,9 +96,29 @@ def set_rule(
 @json_option
 def delete_rule(host: str, management: str, as_json: bool) -> None:
     """Take HOST's rule away."""
-    BalancerClient(management).delete_rule(host)
+    client_at(management).delete_rule(host)
     if as_json:
         print_json({"ok": True})
+
+
+@rules.command("stats", epilog=example("verdant rules stats www.example.com"))
+@click.argument("host", required=False)
+@management_option
+@json_option
+def rule_stats(host: str | None, management: str, as_json: bool) -> None:
+    """Show what each host's requests came to (as `verdant stats`)."""
+    show_statistics(client_at(management), host, as_json=as_json)
+
+
+def show_statistics(client: BalancerClient, host: str | None, *, as_json: bool) -> None:
+    """Print the counters of one host, or of all that have some. Parks."""
+    found = client.statistics() if host is None else {host: client.host_statistics(host)}
+    if as_json:
+        print_json(found)
+        return
+    columns = ("open_requests", "completed_requests", "bytes_received", "bytes_sent")
+    rows = [(name, *(counts[c] for c in columns)) for name, counts in sorted(found.items())]
+    print_table(("HOST", "OPEN", "COMPLETED", "BYTES IN", "BYTES OUT"), rows)
 
 
 @rules.group()
@@ -106,7 +132,7 @@ def backends() -> None:
 @json_option
 def list_backends(host: str, management: str, as_json: bool) -> None:
     """List what is known of each backend of HOST's rule."""
-    found = BalancerClient(management).backends(host)
+    found = client_at(management).backends(host)
     if as_json:
         print_json(found)
         return
@@ -134,7 +160,7 @@ def add_backend(
 ) -> None:
     """Add the backend at ADDRESS to HOST's rule, or change its weight."""
     backend = {"address": address, "weight": weight, "connections_max": connections_max}
-    BalancerClient(management).add_backend(host, backend)
+    client_at(management).add_backend(host, backend)
     if as_json:
         print_json({"ok": True})
 
@@ -156,7 +182,7 @@ def add_backend(
 @json_option
 def remove_backend(host: str, address: str, drain_s: float, management: str, as_json: bool) -> None:
     """Take the backend at ADDRESS out of HOST's rule; returns once it has nothing under way."""
-    left = BalancerClient(management).remove_backend(host, address, drain_s)
+    left = client_at(management).remove_backend(host, address, drain_s)
     if as_json:
         print_json({"ok": True, "open_requests": left})
     elif left:

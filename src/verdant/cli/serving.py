@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from verdant.balancer import AccessRecord, BalancerService
 from verdant.cli.peers import configured_peers
+from verdant.cli.privileges import become
 from verdant.cli.unraisable import keep_strangers_quiet
 from verdant.logs import Record, Shipper, Spool
 from verdant.sync import Event
@@ -69,7 +70,10 @@ def serve_balancer(config: StackConfig, ready: Callable[[], object]) -> None:
         peers = configured_peers(config.logs, "collect")
         shipper = Shipper(spool, peers.endpoints, peers.security)
         note = _access_sink(spool, config.logs.access_app)
-    service = BalancerService(config.balancer, note)
+    balancer = config.balancer
+    service = BalancerService(balancer, note)
+    if balancer.user is not None:
+        become(balancer.user, balancer.group, balancer.state_dir)
     if shipper is not None:
         shipper.start()
     service.start()

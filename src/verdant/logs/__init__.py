@@ -4,24 +4,55 @@ The server is behind a door of its own, `verdant.logs.server`: it needs pyarrow 
 program that only logs should not wait for their import.
 """
 
-from verdant.logs.client import Found, Handler, Reader, Shipper, Spool
-from verdant.logs.config import LogServerConfig
-from verdant.logs.errors import BadBatch, BadQuery, LogsError, StoreInUse, StoreUnwritable
+from verdant.logs.client import (
+    FORMATS,
+    BadMultiline,
+    DiskSpool,
+    Found,
+    Handler,
+    Reader,
+    Shipper,
+    Spool,
+    Tail,
+    parse_multiline,
+)
+from verdant.logs.config import InputConfig, LogServerConfig
+from verdant.logs.errors import (
+    BadBatch,
+    BadInput,
+    BadQuery,
+    InputUnusable,
+    LogsError,
+    NotStored,
+    SpoolUnusable,
+    StoreInUse,
+    StoreUnwritable,
+)
 from verdant.logs.protocol import Row
 from verdant.logs.record import Record
 
 __all__ = [
+    "FORMATS",
     "BadBatch",
+    "BadInput",
+    "BadMultiline",
     "BadQuery",
+    "DiskSpool",
     "Found",
     "Handler",
+    "InputConfig",
+    "InputUnusable",
     "LogServerConfig",
     "LogsError",
+    "NotStored",
     "Reader",
     "Record",
     "Row",
     "Shipper",
     "Spool",
+    "SpoolUnusable",
     "StoreInUse",
     "StoreUnwritable",
+    "Tail",
+    "parse_multiline",
 ]

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from verdant.errors import VerdantError
 
-__all__ = ["BadBatch", "BadQuery", "LogsError", "StoreInUse", "StoreUnwritable"]
+__all__ = [
+    "BadBatch",
+    "BadInput",
+    "BadQuery",
+    "InputUnusable",
+    "LogsError",
+    "NotStored",
+    "SpoolUnusable",
+    "StoreInUse",
+    "StoreUnwritable",
+]
 
 
 class LogsError(VerdantError):
@@ -22,6 +32,24 @@ class BadBatch(LogsError):
     code = "logs-bad-batch"
 
 
+class BadInput(LogsError):
+    """Raised for bytes that an input cannot read. The sender's fault; the text says where."""
+
+    code = "logs-bad-input"
+
+
+class NotStored(LogsError):
+    """Raised when lines are not on disk and must be sent again. The machine's fault, for now."""
+
+    code = "logs-not-stored"
+
+
+class InputUnusable(LogsError):
+    """Raised when an input cannot be opened as configured. The operator's fault."""
+
+    code = "logs-input-unusable"
+
+
 class BadQuery(LogsError):
     """Raised for a query that cannot be read. The asker's fault.
 
@@ -33,6 +61,12 @@ class BadQuery(LogsError):
     def __init__(self, sentence: str, position: int) -> None:
         super().__init__(sentence)
         self.position = position
+
+
+class SpoolUnusable(LogsError):
+    """Raised when a spool's directory cannot be used. The machine's fault; the text says why."""
+
+    code = "logs-spool-unusable"
 
 
 class StoreInUse(LogsError):

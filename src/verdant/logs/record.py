@@ -22,6 +22,9 @@ __all__ = ["LEVELS", "Record", "encode_line", "level_number"]
 MESSAGE_CHARS_MAX = 256 * 1024
 FIELDS_BYTES_MAX = 256 * 1024
 
+# What the store's column holds, some 292 years to both sides of 1970.
+TIME_NS_MIN, TIME_NS_MAX = -(2**63), 2**63 - 1
+
 # stdlib logging's numbers, and syslog's other words for them.
 LEVELS = {
     "TRACE": 5,
@@ -68,7 +71,10 @@ def level_number(level: str) -> int:
 
 
 def encode_line(record: Record) -> bytes:
-    """The record as a JSON line, its newline included. Over-long parts are cut and marked."""
+    """The record as a JSON line, its newline included. Over-long parts are cut and marked.
+
+    What it returns is a line that the store takes, whatever the record says.
+    """
     message = record.message
     if len(message) > MESSAGE_CHARS_MAX:
         cut = len(message) - MESSAGE_CHARS_MAX
@@ -76,9 +82,9 @@ def encode_line(record: Record) -> bytes:
     fields = _encode(record.fields) if record.fields else b"{}"
     if len(fields) > FIELDS_BYTES_MAX:
         fields = _encode({"fields_cut_bytes": len(fields)})
-    line = _Line(
-        record.time_ns, record.app, record.host, record.level.upper(), message, fields.decode()
-    )
+    # A moment beyond the column would have the store refuse the whole batch.
+    time_ns = min(max(record.time_ns, TIME_NS_MIN), TIME_NS_MAX)
+    line = _Line(time_ns, record.app, record.host, record.level.upper(), message, fields.decode())
     # A lone surrogate (an undecodable byte in some name) has no UTF-8: shown, not refused.
     try:
         return _encode(line) + b"\n"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from verdant.logs.record import Record
 
 if TYPE_CHECKING:
+    from verdant.logs.client.diskspool import DiskSpool
     from verdant.logs.client.spool import Spool
 
 __all__ = ["Handler"]
@@ -25,7 +26,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 class Handler(logging.Handler):
     """Puts log records into `spool` as lines of `app`. `extra=` fields become the line's own."""
 
-    def __init__(self, spool: Spool, app: str, level: int = logging.NOTSET) -> None:
+    def __init__(self, spool: Spool | DiskSpool, app: str, level: int = logging.NOTSET) -> None:
         super().__init__(level)
         self.failed = 0
         self._spool = spool

@@ -1,10 +1,10 @@
-"""Shipper: batches to one of several servers, until one acknowledges.
+"""Shipper: batches to one or more of several servers, until as many acknowledge.
 
 Place     logs/client, on green ZeroMQ.
-Promise   a batch leaves the spool when a server has it on disk. No word within `ACK_S_MAX`, or
-          "busy": the same batch goes to the next server. The servers know a batch by its identity,
-          and readers show one once, so sending again is safe.
-Not here  what waits and what is dropped (spool.py).
+Promise   a batch leaves the spool when `copies` servers have it on disk. No word within
+          `ACK_S_MAX`, or "busy": the same batch goes to the next server. The servers know a batch
+          by its identity, and readers show one once, so sending again is safe.
+Not here  what waits and what is dropped (spool.py, diskspool.py).
 
 One DEALER per server, so that which server a batch went to is known.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from verdant.core import GreenThread, monotonic, sleep, spawn
 from verdant.logs.codec import Batch, decode_ack, encode_batch
 from verdant.logs.errors import BadBatch
+from verdant.sync import Event
 from verdant.zmq import (
     DEALER,
     LINGER,
@@ -33,6 +34,7 @@ from verdant.zmq import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from verdant.logs.client.diskspool import DiskSpool
     from verdant.logs.client.spool import Spool
     from verdant.zmq.security import ClientSecurity
 
@@ -44,6 +46,8 @@ BATCH_AGE_S = 0.1
 ACK_S_MAX = 2.0
 # Batches on their way at once: enough to keep a group commit busy.
 IN_FLIGHT_MAX = 8
+# When a batch was sent that goes to the next server on the next turn.
+OVERDUE = float("-inf")
 # A server that comes back is found again within this.
 RECONNECT_MS_MAX = 1000
 # An acknowledgement, its reason in words included; a server that sends more is none.
@@ -53,29 +57,37 @@ _log = logging.getLogger("verdant.logs")
 
 
 class _InFlight:
-    __slots__ = ("batch", "sent_at", "server")
+    __slots__ = ("acknowledged", "batch", "sent_at")
 
-    def __init__(self, batch: Batch, server: int, sent_at: float) -> None:
+    def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self.server = server
-        self.sent_at = sent_at
+        # Servers that were asked and have not answered, by when they were asked.
+        self.sent_at: dict[int, float] = {}
+        self.acknowledged: set[int] = set()
 
 
 class Shipper:
     """Ships `spool` to the collect endpoints `servers`.
 
     `security`: by endpoint, whose key the server must have and which one we show it; plain text to
-    the others.
+    the others. copies: how many servers must have a batch before it is forgotten. Raises ValueError
+    when there are not as many.
     """
 
     def __init__(
         self,
-        spool: Spool,
+        spool: Spool | DiskSpool,
         servers: Sequence[str],
         security: Mapping[str, ClientSecurity] | None = None,
+        *,
+        copies: int = 1,
     ) -> None:
-        if not servers:
-            raise ValueError("a shipper needs at least one log server")
+        if not 1 <= copies <= len(servers):
+            raise ValueError(
+                f"{copies} copies need as many log servers and at least one; "
+                f"there are {len(servers)}"
+            )
+        self._copies = copies
         self.spool = spool
         self.refused = 0
         self._context = Context()
@@ -92,6 +104,7 @@ class Shipper:
             socket.connect(endpoint)
             self._sockets.append(socket)
         self._preferred = 0
+        self._room = Event()
         self._in_flight: dict[int, _InFlight] = {}
         self._threads: list[GreenThread[None]] = []
 
@@ -125,34 +138,49 @@ class Shipper:
     def _ship(self) -> None:
         while True:
             self._resend_overdue()
+            self._room.clear()
             while len(self._in_flight) < IN_FLIGHT_MAX:
                 batch = self.spool.take()
                 if batch is None:
                     break
-                self._send(batch, self._preferred)
-            sleep(BATCH_AGE_S)
+                entry = self._in_flight[batch.id.seq] = _InFlight(batch)
+                for step in range(self._copies):
+                    self._send(entry, (self._preferred + step) % len(self._sockets))
+            if len(self._in_flight) < IN_FLIGHT_MAX:
+                # Lines gather meanwhile.
+                sleep(BATCH_AGE_S)
+            else:
+                self._room.wait(BATCH_AGE_S)
 
-    def _send(self, batch: Batch, server: int) -> None:
-        self._in_flight[batch.id.seq] = _InFlight(batch, server, monotonic())
+    def _send(self, entry: _InFlight, server: int) -> None:
+        entry.sent_at[server] = monotonic()
         try:
             # Never waiting: a server that is away must not hold up the others.
-            self._sockets[server].send_multipart(encode_batch(batch), flags=NOBLOCK)
+            self._sockets[server].send_multipart(encode_batch(entry.batch), flags=NOBLOCK)
         except (Again, ZMQError):
             # Overdue at once, so it goes to the next server on the next turn.
-            self._in_flight[batch.id.seq].sent_at = 0.0
+            entry.sent_at[server] = OVERDUE
 
     def _resend_overdue(self) -> None:
         now = monotonic()
         for entry in list(self._in_flight.values()):
-            if now - entry.sent_at < ACK_S_MAX:
-                continue
-            following = (entry.server + 1) % len(self._sockets)
-            if self._preferred == entry.server:
-                self._preferred = following
-            again = Batch(
-                entry.batch.id, entry.batch.lines, entry.batch.body, entry.batch.attempt + 1
-            )
-            self._send(again, following)
+            for server, sent_at in list(entry.sent_at.items()):
+                if now - sent_at < ACK_S_MAX:
+                    continue
+                del entry.sent_at[server]
+                if self._preferred == server:
+                    self._preferred = (server + 1) % len(self._sockets)
+                batch = entry.batch
+                entry.batch = Batch(batch.id, batch.lines, batch.body, batch.attempt + 1)
+                self._send(entry, self._next(entry, server))
+
+    def _next(self, entry: _InFlight, server: int) -> int:
+        """The server to ask after `server`: one that has not got the batch, the same at last."""
+        for step in range(1, len(self._sockets) + 1):
+            following = (server + step) % len(self._sockets)
+            if following not in entry.acknowledged and following not in entry.sent_at:
+                return following
+        return server
 
     def _listen(self, index: int) -> None:
         socket = self._sockets[index]
@@ -167,7 +195,11 @@ class Shipper:
             if entry is None or ack.epoch != self.spool.epoch:
                 continue
             if ack.status == "busy":
-                entry.sent_at = 0.0
+                entry.sent_at[index] = OVERDUE
+                continue
+            entry.sent_at.pop(index, None)
+            entry.acknowledged.add(index)
+            if ack.status != "refused" and len(entry.acknowledged) < self._copies:
                 continue
             if ack.status == "refused":
                 # For ever: sending it again would be refused again.
@@ -176,3 +208,4 @@ class Shipper:
                            ack.detail)  # fmt: skip
             del self._in_flight[ack.seq]
             self.spool.forget(ack.seq)
+            self._room.set()

@@ -3,10 +3,11 @@
 Place     logs/server, on green ZeroMQ and the store.
 Promise   a batch is acknowledged after the store has it on disk; what comes in while the disk works
           goes into the next commit together. Strangers' frames are counted, never raise.
-Not here  the disk (store/), questions (answerer.py).
+Not here  the disk (store/), questions (answerer.py), other protocols (inputs/).
 
     ROUTER ─▶ queue ─┬─▶ one commit for all that wait ─▶ acknowledgements
-    PULL   ─▶ lines ─┘
+    PULL   ─▶ lines ─┤
+    inputs ─▶ commit ┘
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import msgspec
 
 from verdant.core import GreenThread, run_in_worker, sleep, spawn
 from verdant.logs.client.spool import Spool
-from verdant.logs.codec import Batch, decode_batch, encode_ack
+from verdant.logs.codec import Batch, Status, decode_batch, encode_ack
 from verdant.logs.errors import BadBatch, BadQuery
 from verdant.logs.query import parse_time
 from verdant.logs.record import Record
-from verdant.sync import Event, Queue
+from verdant.sync import Event, Future, Queue
 from verdant.zmq import ZMQError
 from verdant.zmq.security import Complaints
 
@@ -53,7 +54,8 @@ class Collector:
         self._pull = pull
         self._stored = stored
         self._complaints = Complaints(f"log server {name!r} got what it cannot store")
-        self._waiting: Queue[tuple[bytes, Batch]] = Queue(WAITING_MAX)
+        # Who waits for the result: a ROUTER's peer, or a green thread of this process.
+        self._waiting: Queue[tuple[bytes | Future[tuple[Status, str]], Batch]] = Queue(WAITING_MAX)
         # Lines from PULL become batches of this server's own.
         self._plain = Spool(f"pull@{name}@{socket.gethostname()}")
         self._threads: list[GreenThread[None]] = []
@@ -79,6 +81,12 @@ class Collector:
         for thread in self._threads:
             thread.join()
 
+    def commit(self, batch: Batch) -> tuple[Status, str]:
+        """Store `batch` with whatever else waits; the store's word on it. Parks until then."""
+        result: Future[tuple[Status, str]] = Future()
+        self._waiting.put((result, batch))
+        return result.wait()
+
     def _receive(self) -> None:
         while True:
             sender, *frames = self._router.recv_multipart()
@@ -98,6 +106,9 @@ class Collector:
             results = run_in_worker(self._store.append, [batch for _, batch in group])
             self._stored.set()
             for (sender, batch), (status, detail) in zip(group, results, strict=True):
+                if isinstance(sender, Future):
+                    sender.set_result((status, detail))
+                    continue
                 if not sender:
                     self._plain.forget(batch.id.seq)
                     continue

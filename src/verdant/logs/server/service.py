@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from verdant.core import GreenThread, run_in_worker, sleep, spawn
 from verdant.errors import VerdantError
 from verdant.logs.errors import LogsError
+from verdant.logs.inputs import Inputs
 from verdant.logs.server.answerer import QUESTION_BYTES_MAX, Answerer
 from verdant.logs.server.collector import Collector
 from verdant.logs.store import Store
@@ -58,8 +59,11 @@ def _security(config: LogServerConfig) -> ServerSecurity | None:
 
 
 class LogService:
-    """A log server in this process. Raises `StoreUnwritable`, `StoreInUse`, `EndpointUnusable`,
-    `BadKeyFile`."""
+    """A log server in this process.
+
+    Raises `StoreUnwritable`, `StoreInUse`, `EndpointUnusable`, `BadKeyFile`, `InputUnusable`,
+    `AddressUnusable`.
+    """
 
     def __init__(self, config: LogServerConfig) -> None:
         self.config = config
@@ -81,6 +85,13 @@ class LogService:
         stored = Event()
         self._collector = Collector(self._store, collect, pull, config.name, stored)
         self._answerer = Answerer(self._store, query, config.name, stored)
+        try:
+            self.inputs = Inputs(config, self._collector.commit)
+        except BaseException:
+            # As when a port of our own cannot be opened.
+            self._context.destroy(linger=0)
+            self._store.close()
+            raise
         self._housekeeper: GreenThread[None] | None = None
 
     def _bind(
@@ -118,6 +129,7 @@ class LogService:
         """Begin to serve. Does not park."""
         self._collector.start()
         self._answerer.start()
+        self.inputs.start()
         self._housekeeper = spawn(self._keep_house, name="log housekeeping")
 
     def stop(self) -> None:
@@ -125,6 +137,8 @@ class LogService:
         if self._housekeeper is not None:
             self._housekeeper.cancel()
             self._housekeeper.join()
+        # First: what an input has taken and must still answer for needs the collector.
+        self.inputs.stop()
         self._collector.stop()
         self._answerer.stop()
         self._context.destroy(linger=0)
