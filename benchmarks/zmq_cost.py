@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 PROGRAM = Path(__file__).parent / "programs/messages.py"
-ROUNDS = 5
+ROUNDS = 3
 RUNTIMES = ("plain", "verdant", "gevent", "uvloop")
 QUESTIONS = {
     "reqrep": "REQ/REP round trip, µs",

@@ -21,7 +21,9 @@ SUBJECTS = (
     "core/test_hub.py",
     "green/test_socket.py",
     "sync/test_sync.py",
-    "zmq",
+    "zmq/test_calls.py",
+    "zmq/test_readiness.py",
+    "zmq/test_socket.py",
 )
 
 

@@ -336,7 +336,13 @@ def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
             break
 
 
-ROOMS = ["core/test_runtime.py", "core/test_watch.py", "green/test_socket.py", "zmq"]
+ROOMS = [
+    "core/test_runtime.py",
+    "core/test_watch.py",
+    "green/test_socket.py",
+    "zmq/test_readiness.py",
+    "zmq/test_socket.py",
+]
 
 
 @pytest.mark.parametrize(

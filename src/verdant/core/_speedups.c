@@ -100,14 +100,11 @@ switch_to(PyObject *target)
 /* Take out the next that `leave` may switch to from here: a new reference, or NULL without an
    exception where the hub is to choose. */
 static PyObject *
-following(Hub *hub)
+following(Hub *hub, PyObject *me)
 {
-    if (hub->batch <= 0)
+    if (hub->batch <= 0 || !is_plain(me))
         return NULL;
-    PyObject *me = (PyObject *)PyGreenlet_GetCurrent();
-    int plain = me != NULL && is_plain(me);
-    Py_XDECREF(me);
-    PyObject *next = plain ? PySequence_GetItem(hub->ready, 0) : NULL;
+    PyObject *next = PySequence_GetItem(hub->ready, 0);
     if (next == NULL) {
         PyErr_Clear();
         return NULL;
@@ -125,21 +122,27 @@ following(Hub *hub)
     return NULL;
 }
 
-/* In the greenlet that leaves; others run until somebody switches back to it. */
+/* In `me`, the greenlet that leaves; others run until somebody switches back to it. */
 static int
-leave(Hub *hub)
+leave(Hub *hub, PyObject *me)
 {
-    PyObject *next = following(hub);
+    PyObject *next = following(hub, me);
     PyObject *target = next != NULL ? next : Py_NewRef(hub->greenlet);
-    int failed = switch_to(target);
+    PyObject *result = PyGreenlet_Switch((PyGreenlet *)target, NULL, NULL);
     Py_DECREF(target);
-    return failed;
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
 }
 
 static PyObject *
 hub_leave(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    if (leave((Hub *)self) < 0)
+    PyObject *me = (PyObject *)PyGreenlet_GetCurrent();
+    if (me == NULL)
+        return NULL;
+    int failed = leave((Hub *)self, me);
+    Py_DECREF(me);
+    if (failed < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -194,7 +197,7 @@ hub_take_turns(PyObject *self, PyObject *me)
     if (appended == NULL)
         return NULL;
     Py_DECREF(appended);
-    if (leave(hub) < 0 || PyObject_SetAttr(me, str_scheduled, Py_False) < 0)
+    if (leave(hub, me) < 0 || PyObject_SetAttr(me, str_scheduled, Py_False) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -314,7 +317,7 @@ park(Watch *watch, PyObject **slot, PyObject *str_leave)
         return -1;
     Py_INCREF(me);
     Py_XSETREF(*slot, me);
-    if (leave(watch->hub) < 0) {
+    if (leave(watch->hub, me) < 0) {
         /* Interrupted: nobody took us out of the line. */
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);

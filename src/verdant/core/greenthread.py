@@ -255,9 +255,7 @@ def sleep(seconds: float = 0) -> None:
 
     Raises ValueError for a negative number, as `time.sleep` does.
     """
-    if seconds <= 0:
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
+    if not seconds:
         me = running()
         try:
             hub = me.hub
@@ -266,6 +264,8 @@ def sleep(seconds: float = 0) -> None:
             hub = current_hub()
         hub.take_turns(me)
         return
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
     me = current_thread()
     timer = me.hub.run_later(seconds, unpark, me)
     try:
