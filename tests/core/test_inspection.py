@@ -72,7 +72,7 @@ def test_a_dump_tells_of_every_thread_what_it_waits_for() -> None:
         assert "waits in sleep" in part_of(text, "sleeper")
         assert "waits in Workers.run(Event.wait)" in part_of(text, "caller")
         assert "for 'sleeper' to end" in part_of(text, "joiner")
-        assert part_of(text, "unbegun") == "'unbegun' has not begun"
+        assert part_of(text, "unbegun").rstrip() == "'unbegun' has not begun"
     finally:
         release.set()
         for thread in (*threads.values(), unbegun):

@@ -62,6 +62,9 @@ HEARTBEAT_TIMEOUT_MS = 30_000
 
 # ZeroMQ's own thread closes a listener within microseconds; on no account is it waited for longer.
 UNBIND_S_MAX = 1.0
+# Between the last answer and the close, seconds. A client with ZMQ_IMMEDIATE drops what it has not
+# read yet when its connection ends: a busy one needs a moment.
+LAST_WORDS_S = 0.1
 
 # A stopped service waits so long for its last answers to leave.
 LINGER_MS = 1000
@@ -220,6 +223,8 @@ class Service:
             never_begun = self._under_way.pop(thread, None)
             if never_begun is not None:
                 self._refuse(never_begun)
+        # Requests are still refused while the last answers are read.
+        sleep(LAST_WORDS_S)
         self._close(socket)
         return len(broken)
 
