@@ -108,7 +108,9 @@ if __name__ == "__main__":
     here.send(["there"])
     assert here.recv() == ["there", "and back"]
     process.join()
-    assert process.exitcode == 0 and turns.done
+    assert process.exitcode == 0
+    # Whether they all came before the child had answered is the scheduler's affair.
+    turns.wait()
     with ProcessPoolExecutor(2, mp_context=context) as pool:
         assert list(pool.map(double, range(20))) == list(range(0, 40, 2))
 """
