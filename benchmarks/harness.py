@@ -22,6 +22,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 ROUNDS = 3
 WARM_UP_S = 1
@@ -139,6 +143,48 @@ def run(question: str, candidates: list[Candidate], against: str) -> None:
                 "python": platform.python_version(),
                 "cpus": os.cpu_count(),
                 "cpu_us_per_request": {c.name: round(c.median_us, 2) for c in candidates},
+            }
+        )
+    )
+
+
+def compare(
+    question: str,
+    titles: dict[str, str],
+    runtimes: Sequence[str],
+    ask: Callable[[str, str], float],
+    *,
+    rounds: int,
+    against: str,
+) -> None:
+    """Ask each of `titles` of each runtime, in turns; print the medians and a JSON line.
+
+    `ask(runtime, name)` gives one figure. The last column is the ratio of verdant to `against`.
+    """
+    figures: dict[str, dict[str, list[float]]] = {n: {r: [] for r in runtimes} for n in titles}
+    for number in range(rounds):
+        for name, answers in figures.items():
+            print(f"round {number + 1}/{rounds}: {name} …", file=sys.stderr)
+            for runtime, found in answers.items():
+                found.append(ask(runtime, name))
+    medians = {
+        name: {runtime: statistics.median(found) for runtime, found in answers.items()}
+        for name, answers in figures.items()
+    }
+    print(f"\n{question}\n")
+    heads = "".join(f"{runtime:>12}" for runtime in runtimes)
+    print(f"{'':<30}{heads}{'x ' + against:>12}")
+    for name, answers in medians.items():
+        row = "".join(f"{answers[runtime]:>12.2f}" for runtime in runtimes)
+        print(f"{titles[name]:<30}{row}{answers['verdant'] / answers[against]:>12.2f}")
+    print()
+    print(
+        json.dumps(
+            {
+                "question": question,
+                "python": platform.python_version(),
+                "cpus": os.cpu_count(),
+                "medians": {n: {r: round(v, 3) for r, v in a.items()} for n, a in medians.items()},
             }
         )
     )

@@ -9,13 +9,11 @@ Changes our mind  a yield above 0.5 or a spawn above 0.6 of gevent's, or more by
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from harness import compare
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROUNDS = 3
@@ -37,33 +35,13 @@ def ask(runtime: str, question: str) -> float:
 
 
 def main() -> None:
-    figures: dict[str, dict[str, list[float]]] = {q: {r: [] for r in RUNTIMES} for q in QUESTIONS}
-    for number in range(ROUNDS):
-        for question, answers in figures.items():
-            print(f"round {number + 1}/{ROUNDS}: {question} …", file=sys.stderr)
-            for runtime, found in answers.items():
-                found.append(ask(runtime, question))
-    medians = {
-        question: {runtime: statistics.median(found) for runtime, found in answers.items()}
-        for question, answers in figures.items()
-    }
-    print("\nwhat do the runtime's primitives cost\n")
-    heads = "".join(f"{runtime:>12}" for runtime in RUNTIMES)
-    print(f"{'':<30}{heads}{'x gevent':>12}")
-    for question, answers in medians.items():
-        row = "".join(f"{answers[runtime]:>12.2f}" for runtime in RUNTIMES)
-        ratio = answers["verdant"] / answers["gevent"]
-        print(f"{QUESTIONS[question]:<30}{row}{ratio:>12.2f}")
-    print()
-    print(
-        json.dumps(
-            {
-                "question": "what do the runtime's primitives cost",
-                "python": platform.python_version(),
-                "cpus": os.cpu_count(),
-                "medians": {q: {r: round(v, 3) for r, v in a.items()} for q, a in medians.items()},
-            }
-        )
+    compare(
+        "what do the runtime's primitives cost",
+        QUESTIONS,
+        RUNTIMES,
+        ask,
+        rounds=ROUNDS,
+        against="gevent",
     )
 
 

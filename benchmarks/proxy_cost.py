@@ -40,7 +40,7 @@ def candidates(directory: Path, backend: int, nginx: str) -> list[Candidate]:
     config = directory / "verdant.toml"
     config.write_text(
         f'[balancer]\nbind = ["127.0.0.1:{port}"]\nmanagement = "127.0.0.1:{management}"\n'
-        f'state_dir = "{directory}/state"\n'
+        f'state_dir = "{directory}/state"\nworkers = 1\n'
     )
     state = directory / "state"
     state.mkdir()

@@ -12,13 +12,11 @@ Changes our mind  more than 1.15 of plain, or more than any peer.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from harness import compare
 
 PROGRAM = Path(__file__).parent / "programs/messages.py"
 ROUNDS = 3
@@ -37,32 +35,8 @@ def ask(runtime: str, question: str) -> float:
 
 
 def main() -> None:
-    figures: dict[str, dict[str, list[float]]] = {q: {r: [] for r in RUNTIMES} for q in QUESTIONS}
-    for number in range(ROUNDS):
-        for question, answers in figures.items():
-            print(f"round {number + 1}/{ROUNDS}: {question} …", file=sys.stderr)
-            for runtime, found in answers.items():
-                found.append(ask(runtime, question))
-    medians = {
-        question: {runtime: statistics.median(found) for runtime, found in answers.items()}
-        for question, answers in figures.items()
-    }
-    print("\nwhat does a ZeroMQ message cost\n")
-    heads = "".join(f"{runtime:>12}" for runtime in RUNTIMES)
-    print(f"{'':<28}{heads}{'x plain':>12}")
-    for question, answers in medians.items():
-        row = "".join(f"{answers[runtime]:>12.2f}" for runtime in RUNTIMES)
-        print(f"{QUESTIONS[question]:<28}{row}{answers['verdant'] / answers['plain']:>12.2f}")
-    print()
-    print(
-        json.dumps(
-            {
-                "question": "what does a ZeroMQ message cost",
-                "python": platform.python_version(),
-                "cpus": os.cpu_count(),
-                "medians": {q: {r: round(v, 3) for r, v in a.items()} for q, a in medians.items()},
-            }
-        )
+    compare(
+        "what does a ZeroMQ message cost", QUESTIONS, RUNTIMES, ask, rounds=ROUNDS, against="plain"
     )
 
 

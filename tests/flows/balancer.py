@@ -10,8 +10,9 @@ import subprocess
 import sys
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from flows.program import Program
 from flows.stack import PATIENCE_S, VERDANT, eventually, free_port
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-class Balancer:
+class Balancer(Program):
     """`verdant balancer` on free ports; `settings` are lines of its configuration."""
 
     def __init__(self, directory: Path, workers: int = 2, settings: str = "") -> None:
@@ -36,7 +37,6 @@ class Balancer:
         self.state = directory / "state"
         self.words = directory / "words.txt"
         self.environment: dict[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
         self.configure(workers, settings)
 
     def configure(self, workers: int, settings: str = "") -> None:
@@ -55,20 +55,12 @@ class Balancer:
                 env={**os.environ, **self.environment},
             )
         try:
-            eventually(lambda: self._process_ended() or self.note() is not None)
+            eventually(lambda: self.ended() or self.note() is not None)
         except BaseException:
             # Nobody enters the block whose end would stop it.
             self.stop(signal.SIGKILL)
             raise
-        assert not self._process_ended(), self.words.read_text()
-
-    def _process_ended(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
+        assert not self.ended(), self.words.read_text()
 
     def note(self) -> dict[str, Any] | None:
         with contextlib.suppress(OSError):
@@ -81,26 +73,6 @@ class Balancer:
         note = self.note()
         assert note is not None
         return note["workers"]  # type: ignore[no-any-return]
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        process = self._process
-        assert process is not None
-        self._process = None
-        process.send_signal(number)
-        try:
-            return process.wait(PATIENCE_S)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self.stop()
 
     def restart(self) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import select
 import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from flows.program import Program
 from flows.stack import PATIENCE_S, VERDANT, eventually
 
 from verdant.logs import Reader
@@ -30,7 +29,7 @@ def quiet_port() -> int:
             return int(probe.getsockname()[1])
 
 
-class LogServer:
+class LogServer(Program):
     """`verdant logs serve one`, with an input for each of `inputs`: a name and TOML lines."""
 
     def __init__(self, directory: Path, inputs: dict[str, str]) -> None:
@@ -51,53 +50,15 @@ data_dir = "{directory}/data"
         for name, lines in inputs.items():
             text += f'[[logs.server.input]]\nbind = "127.0.0.1:{self.ports[name]}"\n{lines}\n'
         self._config.write_text(text)
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        ready, tell = os.pipe()
         with (self.directory / "screen.txt").open("ab") as screen:
-            self._process = subprocess.Popen(
-                [VERDANT, "logs", "serve", "one", "-c", str(self._config), "--ready-fd", str(tell)],
-                stdout=screen,
-                stderr=screen,
-                pass_fds=[tell],
+            self.start_until_ready(
+                [VERDANT, "logs", "serve", "one", "-c", str(self._config)], screen
             )
-        os.close(tell)
-        try:
-            assert select.select([ready], [], [], PATIENCE_S)[0], "the log server does not start"
-            assert os.read(ready, 6) == b"ready\n", (self.directory / "screen.txt").read_text()
-        except BaseException:
-            self._abandon()
-            raise
-        finally:
-            os.close(ready)
-
-    def _abandon(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
 
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        process, self._process = self._process, None
-        assert process is not None
-        process.send_signal(number)
-        try:
-            return process.wait(PATIENCE_S)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self.stop()
 
     def rows(self, text: str = "", limit: int = 50_000) -> list[Row]:
         reader = Reader([self.query_endpoint], timeout_s=PATIENCE_S)

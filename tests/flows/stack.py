@@ -6,21 +6,21 @@ import contextlib
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
 import time
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from flows.program import PATIENCE_S as PATIENCE_S
+from flows.program import Program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERDANT = str(Path(sys.executable).parent / "verdant")
-# Bounds on waiting for something that must happen; nobody measures them.
-PATIENCE_S = 60.0
 
 
 def free_port() -> int:
@@ -70,7 +70,7 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
-class Stack:
+class Stack(Program):
     """`verdant up` on free ports. With `config` from a file, else the built-in one."""
 
     def __init__(self, directory: Path, *, sample: bool = False) -> None:
@@ -79,7 +79,6 @@ class Stack:
         self.sample = sample
         self.public = self.base
         self.management = f"127.0.0.1:{self.base + 42}"
-        self._process: subprocess.Popen[bytes] | None = None
         self._screen = directory / "screen.txt"
         if sample:
             self.where = ["--data-dir", str(directory), "--port-base", str(self.base)]
@@ -111,34 +110,11 @@ data_dir = "{self.directory}/logs/{name}"
             self._process = subprocess.Popen(
                 [VERDANT, "up", *self.where], stdout=screen, stderr=subprocess.STDOUT
             )
-        eventually(lambda: self._said("Ctrl-C stops everything") or self._ended())
+        eventually(lambda: self._said("Ctrl-C stops everything") or self.ended())
         assert self._process.poll() is None, self._screen.read_text()
 
     def _said(self, text: str) -> bool:
         return text in self._screen.read_text()
-
-    def _ended(self) -> bool:
-        return self._process is not None and self._process.poll() is not None
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        process = self._process
-        assert process is not None
-        self._process = None
-        process.send_signal(number)
-        try:
-            return process.wait(PATIENCE_S)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self.stop()
 
     def pid_of(self, part: str) -> int:
         (pid,) = processes_with(f"verdant.cli.main {part} {self.where[0]} {self.where[1]}")

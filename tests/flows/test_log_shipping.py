@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-import select
 import shutil
 import signal
-import subprocess
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from flows.logserver import LogServer
+from flows.program import Program
 from flows.stack import PATIENCE_S, VERDANT, eventually
 
 from verdant.logs import Reader
@@ -24,8 +23,10 @@ if TYPE_CHECKING:
 LINES_MAX = 15_000
 
 
-class Shipping:
+class Shipping(Program):
     """`verdant logs ship --follow` of `pattern` to `servers`."""
+
+    at_exit = signal.SIGKILL
 
     def __init__(self, spool: Path, pattern: str, servers: list[str], *options: str) -> None:
         self._command = [
@@ -34,36 +35,9 @@ class Shipping:
         for server in servers:
             self._command += ["--server", server]
         self._command.append(pattern)
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        ready, tell = os.pipe()
-        self._process = subprocess.Popen([*self._command, "--ready-fd", str(tell)], pass_fds=[tell])
-        os.close(tell)
-        try:
-            assert select.select([ready], [], [], PATIENCE_S)[0], "the client does not start"
-            assert os.read(ready, 6) == b"ready\n"
-        finally:
-            os.close(ready)
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        process, self._process = self._process, None
-        assert process is not None
-        process.send_signal(number)
-        try:
-            return process.wait(PATIENCE_S)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self.stop(signal.SIGKILL)
+        self.start_until_ready(self._command)
 
 
 class Writers:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from zmq_contexts import Keeping
 
-from verdant.zmq import LAST_ENDPOINT, Context
+from verdant import Timeout
+from verdant.zmq import LAST_ENDPOINT, ROUTER, Context, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from verdant.zmq import Socket
 
+# The longest that a test here may take; nobody measures it.
+PATIENCE_S = 120
+
 
 @pytest.fixture
 def context() -> Iterator[Context]:
     made = Keeping()
-    yield made
+    with Timeout(PATIENCE_S):
+        yield made
     made.destroy(linger=0)
 
 
@@ -34,3 +39,19 @@ def joined(context: Context) -> Callable[[int, int], tuple[Socket, Socket]]:
         return bound, connected
 
     return join
+
+
+@pytest.fixture
+def serve(context: Context) -> Iterator[Callable[..., Service]]:
+    """Starts services that end with the test."""
+    started: list[Service] = []
+
+    def start(handle: Callable[..., Any], place: int | str = 0, **options: Any) -> Service:
+        service = Service(handle, ROUTER, place, context=context, **options)
+        service.start()
+        started.append(service)
+        return service
+
+    yield start
+    for service in started:
+        service.stop()

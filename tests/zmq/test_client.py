@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,6 @@ from verdant.errors import Closed
 from verdant.zmq import (
     LAST_ENDPOINT,
     REP,
-    ROUTER,
     Client,
     Context,
     NoAnswer,
@@ -31,29 +30,6 @@ if TYPE_CHECKING:
 
 # The longest that anything here may take.
 PATIENCE_S = 60
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    made = Context()
-    with Timeout(PATIENCE_S):
-        yield made
-    made.destroy(linger=0)
-
-
-@pytest.fixture
-def serve(context: Context) -> Iterator[Callable[..., Service]]:
-    started: list[Service] = []
-
-    def start(handle: Callable[..., Any], place: int | str = 0, **options: Any) -> Service:
-        service = Service(handle, ROUTER, place, context=context, **options)
-        service.start()
-        started.append(service)
-        return service
-
-    yield start
-    for service in started:
-        service.stop()
 
 
 def until_all_are_up(client: Client) -> None:

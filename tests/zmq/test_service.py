@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from verdant import Event, Semaphore, Timeout, sleep, spawn
+from verdant import Event, Semaphore, sleep, spawn
 from verdant import zmq as zmq_names
 from verdant.errors import Busy
 from verdant.zmq import (
@@ -33,34 +33,11 @@ from verdant.zmq import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 # The longest that anything here may take.
 PATIENCE_S = 30
-
-
-@pytest.fixture
-def context() -> Iterator[Context]:
-    made = Context()
-    with Timeout(PATIENCE_S):
-        yield made
-    made.destroy(linger=0)
-
-
-@pytest.fixture
-def serve(context: Context) -> Iterator[Callable[..., Service]]:
-    started: list[Service] = []
-
-    def start(handle: Callable[..., Any], place: int | str = 0, **options: Any) -> Service:
-        service = Service(handle, ROUTER, place, context=context, **options)
-        service.start()
-        started.append(service)
-        return service
-
-    yield start
-    for service in started:
-        service.stop()
 
 
 def ask_plainly(context: Context, endpoint: str, *request: bytes) -> list[bytes]:

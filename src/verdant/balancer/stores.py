@@ -13,6 +13,7 @@ Not here  who may change rules (management.py).
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from verdant.balancer.changefeed import HOSTS_TOLD_MAX
@@ -57,7 +58,7 @@ class StateStore(Protocol):
         ...
 
 
-class RuleStore:
+class RuleStore(ABC):
     """A store but for the keeping; its subclasses have `_keep`.
 
     Changes may come from several native threads; they are made one after the other.
@@ -69,11 +70,11 @@ class RuleStore:
         # Guards every field; held while a change is kept, so changes queue here.
         self._lock = threading.Lock()
 
+    @abstractmethod
     def _keep(self, put: dict[str, Rule], deleted: tuple[str, ...]) -> None:
         """Keep a change as version `self.version + 1`, or raise. The caller holds the lock."""
-        raise NotImplementedError
 
-    def _kept(self) -> None:
+    def _kept(self) -> None:  # noqa: B027 - a store in memory has nothing to do then
         """What a store may do once a change is kept. The caller holds the lock."""
 
     def set(self, host: str, rule: Rule) -> Changes:

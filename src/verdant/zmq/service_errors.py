@@ -3,7 +3,7 @@
 Place     zmq; services raise some of them at home, clients raise them for what came back.
 Promise   a caller can tell by the class whether the service said no, failed, or was not heard of;
           the text is the remote one, or names each server that was asked and what it did.
-Not here  errors of sockets: those are pyzmq's (`ZMQError`), and `WrongThread` (socket.py).
+Not here  errors of sockets: those are pyzmq's (`ZMQError`), and those of errors.py.
 """
 
 from __future__ import annotations
